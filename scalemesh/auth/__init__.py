@@ -1,0 +1,1 @@
+"""Passwords, tokens, secrets at rest, and how often somebody may try."""

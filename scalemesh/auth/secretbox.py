@@ -1,0 +1,42 @@
+"""Keys for one purpose each from SESSION_KEY (HKDF), and the encryption of a project's variables."""
+
+import base64
+import json
+from collections.abc import Mapping
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+
+class SecretUnreadable(Exception):
+    """Stored under another SESSION_KEY."""
+
+
+def fernet_for(session_key: str, purpose: str) -> Fernet:
+    """A Fernet whose key serves ``purpose`` alone: one purpose's ciphertext never opens as another's."""
+    hkdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=f"scalemesh {purpose}".encode())
+    return Fernet(base64.urlsafe_b64encode(hkdf.derive(session_key.encode())))
+
+
+class SecretBox:
+    """Encrypts a project's environment variables for the database."""
+
+    def __init__(self, session_key: str) -> None:
+        self._fernet = fernet_for(session_key, "project variables")
+
+    def seal(self, variables: Mapping[str, str]) -> bytes | None:
+        """None for no variables."""
+        if not variables:
+            return None
+        return self._fernet.encrypt(json.dumps(dict(variables)).encode())
+
+    def open(self, sealed: bytes | None) -> dict[str, str]:
+        """Raises SecretUnreadable."""
+        if sealed is None:
+            return {}
+        try:
+            variables: dict[str, str] = json.loads(self._fernet.decrypt(sealed))
+        except InvalidToken:
+            raise SecretUnreadable("the project's variables were stored under another SESSION_KEY") from None
+        return variables

@@ -1,0 +1,119 @@
+"""Claims queued deployments for this process's workers, and takes back those whose worker is gone."""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
+from scalemesh.builds.outcome import LOST
+from scalemesh.builds.worker import LEASE, Worker
+from scalemesh.db import projects, queue, sessions
+from scalemesh.db.pool import UNAVAILABLE, Pool
+from scalemesh.keys import project_prefix
+from scalemesh.logs.events import Announcer, StatusChanged
+from scalemesh.model import Status
+
+logger = logging.getLogger(__name__)
+
+# A deploy in this process wakes the dispatcher at once; this is for those that other processes queued.
+_POLL_S = 1.0
+_SWEEP_S = 3.0
+_TIDY_S = 60.0
+_TIDY_PROJECTS = 10
+
+_AWAY: tuple[type[Exception], ...] = (StoreUnavailable, *UNAVAILABLE)
+
+
+class Dispatcher:
+    """Builds at most ``concurrency`` deployments, over all servers of one database."""
+
+    def __init__(
+        self, pool: Pool, store: ArtifactStore, worker: Worker, announcer: Announcer, *, concurrency: int
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._worker = worker
+        self._announcer = announcer
+        self._concurrency = concurrency
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._awake = asyncio.Event()
+        self._builds: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """There may be work now."""
+        self._awake.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Dispatches inside the block; at its end builds are stopped and given back to the queue."""
+        loops = [
+            asyncio.create_task(self._claim_for_ever(), name="dispatcher"),
+            asyncio.create_task(_every(_SWEEP_S, self._sweep), name="lease sweep"),
+            asyncio.create_task(_every(_TIDY_S, self._tidy), name="tidy"),
+        ]
+        try:
+            yield
+        finally:
+            tasks = [*loops, *self._builds]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _claim_for_ever(self) -> None:
+        while True:
+            self._awake.clear()
+            try:
+                while await self._claim_one():
+                    pass
+            except UNAVAILABLE as error:
+                logger.warning("the queue can't be read now: %s", error)
+            try:
+                async with asyncio.timeout(_POLL_S):
+                    await self._awake.wait()
+            except TimeoutError:
+                continue
+
+    async def _claim_one(self) -> bool:
+        if len(self._builds) >= self._concurrency:
+            return False
+        claim = await queue.claim_deployment(
+            self._pool, worker=self._name, lease=LEASE, concurrency=self._concurrency
+        )
+        if claim is None:
+            return False
+        task = asyncio.create_task(self._worker.build(claim), name=f"build {claim.deployment_id}")
+        self._builds.add(task)
+        task.add_done_callback(self._ended)
+        return True
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._builds.discard(task)
+        self.wake()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s broke; its lease will lapse", task.get_name(), exc_info=error)
+
+    async def _sweep(self) -> None:
+        for swept in await queue.sweep_lapsed(self._pool, LOST):
+            logger.warning("deployment %s lost its builder and is %s now", swept.deployment_id, swept.status)
+            await self._announcer.announce(StatusChanged(swept.deployment_id, swept.status))
+            if swept.status is Status.QUEUED:
+                self.wake()
+
+    async def _tidy(self) -> None:
+        await sessions.delete_expired_sessions(self._pool)
+        for project_id in await projects.list_projects_to_purge(self._pool, limit=_TIDY_PROJECTS):
+            await self._store.delete_prefix(project_prefix(project_id))
+            await projects.mark_project_purged(self._pool, project_id)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except _AWAY as error:
+            logger.warning("%s waits: %s", work.__name__, error)
+        await asyncio.sleep(seconds)

@@ -1,0 +1,57 @@
+"""The builder contract's environment for one build; ``docs/builder-contract.md`` has each variable."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scalemesh.db.queue import Claim
+from scalemesh.examples import example_repository
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlace:
+    """Where builds of this server read from and write to; the same for each of them."""
+
+    artifacts: str
+    s3_endpoint_url: str
+    redis_url: str
+    sandbox: str
+    allow_local_repos: bool
+    examples: Path
+
+
+def builder_environment(
+    claim: Claim,
+    place: BuildPlace,
+    *,
+    env: Mapping[str, str],
+    site_url: str,
+    deadline: datetime,
+    first_seq: int,
+) -> dict[str, str]:
+    """Variables without a value are left out: the builder has its own defaults for them."""
+    example = example_repository(place.examples, claim.git_url)
+    variables = {
+        "GITHUB_REPO_URL": example.as_uri() if example else claim.git_url,
+        "ALLOW_FILE_REPO": "1" if example else "",
+        "ALLOW_LOCAL_REPOS": "1" if place.allow_local_repos else "",
+        "projectID": claim.project_id,
+        "DEPLOYMENT_ID": claim.deployment_id,
+        "ATTEMPT": str(claim.attempt),
+        "GIT_REF": claim.ref or "",
+        "ROOT_DIRECTORY": claim.build.root_directory or "",
+        "INSTALL_COMMAND": claim.build.install_command or "",
+        "BUILD_COMMAND": claim.build.build_command or "",
+        "OUTPUT_DIRECTORY": claim.build.output_directory or "",
+        "BUILD_ENV": json.dumps(dict(env)) if env else "",
+        "ARTIFACTS": place.artifacts,
+        "S3_ENDPOINT_URL": place.s3_endpoint_url,
+        "REDIS_URL": place.redis_url,
+        "LOG_FIRST_SEQ": str(first_seq),
+        "BUILD_DEADLINE": deadline.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "BUILD_SANDBOX": place.sandbox,
+        "SITE_URL": site_url,
+    }
+    return {name: value for name, value in variables.items() if value}

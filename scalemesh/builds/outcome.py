@@ -1,0 +1,75 @@
+"""What a builder's end means for its deployment."""
+
+from dataclasses import dataclass
+
+from scalemesh.db.queue import MAX_ATTEMPTS, BuildFacts
+from scalemesh.logs.archive import BuildResult
+from scalemesh.model import Failure
+
+LOST = Failure(
+    code="builder_lost",
+    message=f"The builder was lost {MAX_ATTEMPTS} times before it could finish.",
+    hint="This is the platform's fault, not your project's. Deploy again; if it goes on, tell whoever runs "
+    "this server.",
+)
+_UNEXPLAINED = Failure(
+    code="build_failed",
+    message="The build failed.",
+    hint="The end of the log says why.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    facts: BuildFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    failure: Failure
+    facts: BuildFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    facts: BuildFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Infrastructure broke: the deployment goes back into the queue."""
+
+
+Outcome = Publish | Fail | Cancel | Retry
+
+
+def decide_outcome(exit_status: int, result: BuildResult | None, *, attempt: int, canceled: bool) -> Outcome:
+    """``result`` is what the archive says, of this attempt or of one before it, or None.
+
+    A cancel that came too late, after the upload was whole, is still a cancel: nothing went live.
+    """
+    if result is not None and result.attempt != attempt:
+        result = None
+    facts = _facts(result)
+    if canceled:
+        return Cancel(facts)
+    if exit_status == 0 and result is not None and result.exit == 0:
+        return Publish(facts)
+    if exit_status in (1, 2):
+        failure = result.failure if result else None
+        return Fail(failure or _UNEXPLAINED, facts)
+    if attempt < MAX_ATTEMPTS:
+        return Retry()
+    return Fail(LOST, facts)
+
+
+def _facts(result: BuildResult | None) -> BuildFacts:
+    if result is None:
+        return BuildFacts()
+    return BuildFacts(
+        commit=result.commit,
+        commit_message=result.commit_message,
+        framework=result.framework,
+        files=result.files,
+        bytes=result.bytes,
+    )

@@ -1,0 +1,120 @@
+"""The builder as a child process on this machine."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from scalemesh.builds.launcher import LaunchFailed, RunningBuild
+from scalemesh.model import DeploymentID
+
+logger = logging.getLogger(__name__)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The builder writes its log and exits within 5 s of a SIGTERM; a builder that doesn't is killed.
+_STOP_GRACE_S = 8.0
+# Of what the builder itself says on stderr, the end is worth a line in the server's log.
+_STDERR_TAIL_BYTES = 4096
+# As root, each running build has a user of its own, so that one can't signal another or fill its limits.
+_FIRST_BUILD_UID = 210_000
+
+# What of the server's environment the builder needs; nothing of it reaches the user's commands but
+# proxies and certificates, which the builder picks out itself.
+_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO")
+_PASSED_ON_PREFIXES = ("AWS_", "NPM_CONFIG_", "NODE_EXTRA_", "YARN_", "PIP_", "CURL_CA_", "REQUESTS_CA_")
+_PASSED_ON_ANY_CASE = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+
+
+class ProcessLauncher:
+    """``python -m builder`` in a session of its own, ended with this process by the pipe that it reads."""
+
+    def __init__(self) -> None:
+        self._uids_in_use: set[int] = set()
+
+    async def launch(self, deployment_id: DeploymentID, environment: Mapping[str, str]) -> RunningBuild:
+        uid = self._take_uid()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "builder",
+                cwd=ROOT,
+                env={**_passed_on(os.environ), **environment, "SUPERVISED": "1", "BUILD_UID": str(uid)},
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._uids_in_use.discard(uid)
+            raise LaunchFailed(str(error)) from error
+        return ProcessBuild(process, deployment_id, on_end=lambda: self._uids_in_use.discard(uid))
+
+    def _take_uid(self) -> int:
+        uid = _FIRST_BUILD_UID
+        while uid in self._uids_in_use:
+            uid += 1
+        self._uids_in_use.add(uid)
+        return uid
+
+
+class ProcessBuild:
+    def __init__(
+        self, process: asyncio.subprocess.Process, deployment_id: DeploymentID, on_end: Callable[[], None]
+    ) -> None:
+        self._process = process
+        self._deployment_id = deployment_id
+        self._on_end = on_end
+        self._ended = asyncio.create_task(self._watch(), name=f"builder of {deployment_id}")
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._ended)
+
+    async def stop(self) -> None:
+        self._signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_GRACE_S):
+                await self.wait()
+        except TimeoutError:
+            logger.warning("the builder of %s ignores SIGTERM, killing it", self._deployment_id)
+            self._signal(signal.SIGKILL)
+            await self.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Between the process's end and asyncio's hearing of it there is a moment without a process.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    async def _watch(self) -> int:
+        assert self._process.stderr is not None
+        tail = b""
+        while chunk := await self._process.stderr.read(_STDERR_TAIL_BYTES):
+            tail = (tail + chunk)[-_STDERR_TAIL_BYTES:]
+        status = await self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._on_end()
+        if tail:
+            logger.warning(
+                "the builder of %s (exit status %d) said: %s",
+                self._deployment_id,
+                status,
+                tail.decode(errors="replace").strip(),
+            )
+        return status
+
+
+def _passed_on(environ: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _PASSED_ON
+        or name.upper().startswith(_PASSED_ON_PREFIXES)
+        or name.lower() in _PASSED_ON_ANY_CASE
+    }

@@ -1,0 +1,219 @@
+"""One claimed deployment, from its launch to its outcome."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
+from scalemesh.auth.secretbox import SecretBox, SecretUnreadable
+from scalemesh.builds.launcher import Launcher, LaunchFailed, RunningBuild
+from scalemesh.builds.order import BuildPlace, builder_environment
+from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, decide_outcome
+from scalemesh.db import queue
+from scalemesh.db.pool import UNAVAILABLE, Pool
+from scalemesh.db.queue import BuildFacts, Claim, LostLease
+from scalemesh.logs import stream
+from scalemesh.logs.archive import ArchiveDamaged, BuildLog, fetch_build_log, write_build_log
+from scalemesh.logs.events import Announcer, StatusChanged
+from scalemesh.model import Failure, Status
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LEASE = timedelta(seconds=15)
+# Often enough that a cancel is seen within two seconds and that a lease outlives several lost renewals.
+_RENEW_S = 2.0
+_AWAY: tuple[type[Exception], ...] = (StoreUnavailable, *UNAVAILABLE)
+_LOST_OR_AWAY: tuple[type[Exception], ...] = (LostLease, *_AWAY)
+
+# The builder ends itself at its deadline; one that is still there after this is stopped.
+_DEADLINE_GRACE_S = 10.0
+# An outcome is worth waiting for a restart of Postgres or of the store, for about the length of a lease.
+_RECORD_TRIES = 12
+_RECORD_RETRY_S = 1.0
+
+
+class Worker:
+    """``site_url`` gives the address of a project's site by its slug."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        redis: Redis,
+        store: ArtifactStore,
+        launcher: Launcher,
+        secrets: SecretBox,
+        place: BuildPlace,
+        *,
+        build_timeout: timedelta,
+        site_url: Callable[[str], str],
+    ) -> None:
+        self._pool = pool
+        self._redis = redis
+        self._store = store
+        self._launcher = launcher
+        self._secrets = secrets
+        self._place = place
+        self._build_timeout = build_timeout
+        self._site_url = site_url
+        self._announcer = Announcer(redis)
+
+    async def build(self, claim: Claim) -> None:
+        """Build, and write down what came of it. Canceled, it stops the builder and gives the claim back."""
+        await self._announce(claim, Status.BUILDING)
+        try:
+            status = await self._run(claim)
+        except LostLease:
+            logger.warning(
+                "deployment %s was taken from this worker; its build is stopped", claim.deployment_id
+            )
+        except asyncio.CancelledError:
+            await self._give_back(claim)
+            raise
+        else:
+            await self._announce(claim, status)
+
+    async def _run(self, claim: Claim) -> Status:
+        first_seq = await self._first_seq(claim)
+        try:
+            environment = builder_environment(
+                claim,
+                self._place,
+                env=self._secrets.open(claim.env_encrypted),
+                site_url=self._site_url(claim.slug),
+                deadline=datetime.now(UTC) + self._build_timeout,
+                first_seq=first_seq,
+            )
+            running = await self._launcher.launch(claim.deployment_id, environment)
+        except SecretUnreadable as error:
+            hint = "Enter the project's variables again."
+            failure = Failure("variables_unreadable", f"The build can't start: {error}.", hint)
+            return await self._record(claim, Fail(failure, BuildFacts()), first_seq)
+        except LaunchFailed as error:
+            logger.error("could not launch a builder: %s", error)  # noqa: TRY400 - the message says it all
+            return await self._record(
+                claim, decide_outcome(3, None, attempt=claim.attempt, canceled=False), first_seq
+            )
+        try:
+            exit_status, canceled = await self._supervise(claim, running)
+        finally:
+            await running.stop()
+        outcome = await _persistently(lambda: self._outcome(claim, exit_status, canceled))
+        return await self._record(claim, outcome, first_seq)
+
+    async def _supervise(self, claim: Claim, running: RunningBuild) -> tuple[int, bool]:
+        """Renew the lease until the builder ends. Raises LostLease."""
+        loop = asyncio.get_running_loop()
+        stop_at = loop.time() + self._build_timeout.total_seconds() + _DEADLINE_GRACE_S
+        held_until = loop.time() + LEASE.total_seconds()
+        canceled = False
+        waiting = asyncio.ensure_future(running.wait())
+        while True:
+            done, _ = await asyncio.wait({waiting}, timeout=_RENEW_S)
+            if done:
+                return waiting.result(), canceled
+            try:
+                canceled = await queue.renew_lease(self._pool, claim, LEASE)
+                held_until = loop.time() + LEASE.total_seconds()
+            except UNAVAILABLE as error:
+                logger.warning("could not renew the lease of %s: %s", claim.deployment_id, error)
+                if loop.time() > held_until:
+                    raise LostLease from error
+            if canceled or loop.time() > stop_at:
+                await running.stop()
+
+    async def _outcome(self, claim: Claim, exit_status: int, canceled: bool) -> Outcome:
+        try:
+            log = await fetch_build_log(self._store, claim.project_id, claim.deployment_id)
+        except ArchiveDamaged:
+            logger.exception("the log of %s is damaged", claim.deployment_id)
+            log = None
+        result = log.result if log else None
+        return decide_outcome(exit_status, result, attempt=claim.attempt, canceled=canceled)
+
+    async def _record(self, claim: Claim, outcome: Outcome, first_seq: int) -> Status:
+        """Write the outcome; the log is whole in the archive before anybody can see the end."""
+        if not isinstance(outcome, Retry):
+            await self._complete_log(claim, outcome, first_seq)
+        return await _persistently(lambda: self._mark(claim, outcome))
+
+    async def _mark(self, claim: Claim, outcome: Outcome) -> Status:
+        match outcome:
+            case Publish(facts):
+                return (await queue.mark_published(self._pool, claim, facts)).status
+            case Fail(failure, facts):
+                await queue.mark_failed(self._pool, claim, failure, facts)
+                return Status.FAILED
+            case Cancel(facts):
+                await queue.mark_canceled(self._pool, claim, facts)
+                return Status.CANCELED
+            case Retry():
+                await queue.requeue(self._pool, claim)
+                return Status.QUEUED
+
+    async def _complete_log(self, claim: Claim, outcome: Outcome, first_seq: int) -> None:
+        """Add what the builder's archive lacks: an earlier attempt's lines, or all where it wrote none."""
+        try:
+            log = await fetch_build_log(self._store, claim.project_id, claim.deployment_id)
+            written = log is not None and log.result is not None and log.result.attempt == claim.attempt
+            if written and first_seq == 1:
+                await stream.expire(self._redis, claim.deployment_id)
+                return
+            if not written and isinstance(outcome, Fail):
+                await stream.append_system_line(
+                    self._redis,
+                    claim.project_id,
+                    claim.deployment_id,
+                    phase="publish",
+                    text=f"{outcome.failure.message} {outcome.failure.hint}",
+                )
+            live = await stream.read_lines(self._redis, claim.deployment_id, 0)
+            if written:
+                assert log is not None
+                lines = [line for line in live if line.seq < first_seq] + list(log.lines)
+                whole = BuildLog(lines, log.result)
+            else:
+                whole = BuildLog(live, None)
+            await write_build_log(self._store, claim.project_id, claim.deployment_id, whole)
+            await stream.expire(self._redis, claim.deployment_id)
+        except (RedisError, StoreUnavailable, ArchiveDamaged):
+            # The outcome matters more than its log, and the stream still has the lines.
+            logger.exception("the log of %s could not be completed", claim.deployment_id)
+
+    async def _first_seq(self, claim: Claim) -> int:
+        """1, or on a later attempt the number after the last line that an earlier one wrote."""
+        if claim.attempt == 1:
+            return 1
+        try:
+            return await stream.last_seq(self._redis, claim.deployment_id) + 1
+        except RedisError as error:
+            logger.warning("the earlier log of %s can't be read: %s", claim.deployment_id, error)
+            return 1
+
+    async def _give_back(self, claim: Claim) -> None:
+        try:
+            await queue.requeue(self._pool, claim)
+        except _LOST_OR_AWAY as error:
+            logger.warning("deployment %s waits for its lease to lapse: %s", claim.deployment_id, error)
+        else:
+            await self._announce(claim, Status.QUEUED)
+
+    async def _announce(self, claim: Claim, status: Status) -> None:
+        await self._announcer.announce(StatusChanged(claim.deployment_id, status))
+
+
+async def _persistently(work: Callable[[], Awaitable[T]]) -> T:
+    """Try again while Postgres or the store is away; then the last error."""
+    for _ in range(_RECORD_TRIES - 1):
+        try:
+            return await work()
+        except _AWAY as error:
+            logger.warning("trying again in %.0f s: %s", _RECORD_RETRY_S, error)
+            await asyncio.sleep(_RECORD_RETRY_S)
+    return await work()

@@ -1,0 +1,50 @@
+"""Every id, key and channel name that leaves this process, in one place.
+
+Artifact keys are the same in S3 and in a directory; the builder writes them too, and
+``docs/builder-contract.md`` holds both ends to them.
+"""
+
+import secrets
+import string
+
+from scalemesh.model import DeploymentID, ProjectID
+
+
+def project_prefix(project_id: ProjectID) -> str:
+    return f"__output/{project_id}/"
+
+
+def blob(project_id: ProjectID, sha256: str) -> str:
+    return f"__output/{project_id}/blobs/{sha256}"
+
+
+def manifest(project_id: ProjectID, deployment_id: DeploymentID) -> str:
+    """Written last by the builder: its presence means that the upload is whole."""
+    return f"__output/{project_id}/{deployment_id}/manifest.json"
+
+
+def build_log(project_id: ProjectID, deployment_id: DeploymentID) -> str:
+    """The whole log as gzipped NDJSON."""
+    return f"__output/{project_id}/{deployment_id}/build.log.gz"
+
+
+def log_stream(deployment_id: DeploymentID) -> str:
+    """The Redis stream of a build's batches. An entry's id is ``{seq of its last line}-0``."""
+    return f"build-log:{deployment_id}"
+
+
+def log_channel(project_id: ProjectID) -> str:
+    """The Redis channel on which the project's batches are published as they are written."""
+    return f"logs:{project_id}"
+
+
+EVENTS_CHANNEL = "scalemesh:events"
+"""What server processes tell each other: a deployment's new status, a session's end."""
+
+_LETTERS = string.ascii_lowercase
+_LETTERS_AND_DIGITS = _LETTERS + string.digits
+
+
+def new_id() -> str:
+    """A new random id: 12 lowercase letters and digits (61 bits), a letter first; a DNS label."""
+    return secrets.choice(_LETTERS) + "".join(secrets.choice(_LETTERS_AND_DIGITS) for _ in range(11))

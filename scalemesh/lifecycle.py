@@ -1,0 +1,93 @@
+"""Every resource's scope, in the order in which they need one another."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from scalemesh.artifacts import open_store
+from scalemesh.artifacts.store import ArtifactStore
+from scalemesh.auth.passwords import Passwords
+from scalemesh.db.migrate import migrate
+from scalemesh.db.pool import Pool, open_pool
+from scalemesh.embedded.data_dir import hold_data_dir
+from scalemesh.embedded.servers import embedded_servers
+from scalemesh.examples import prepare_examples
+from scalemesh.settings import Settings, session_key
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+# Long enough for a loaded Redis, short enough that a person waits for the error and not for ever.
+_REDIS_TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What an application runs on. ``listening`` is a Redis client without a read timeout, for subscribing."""
+
+    pool: Pool
+    redis: Redis
+    listening: Redis
+    redis_url: str
+    store: ArtifactStore
+    passwords: Passwords
+    session_key: str
+    examples: Path
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Start the embedded servers that no setting replaces, migrate, and open everything.
+
+    Raises EmbeddedServerError, and what asyncpg raises where a configured database can't be reached.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.embeds_postgres or settings.embeds_redis:
+            stack.enter_context(hold_data_dir(settings.data_dir))
+        servers = await stack.enter_async_context(
+            embedded_servers(
+                settings.data_dir.resolve(), postgres=settings.embeds_postgres, redis=settings.embeds_redis
+            )
+        )
+        dsn = servers.database_url or settings.database
+        redis_url = servers.redis_url or settings.redis_url
+        await migrate(dsn)
+        examples = settings.data_dir.resolve() / "examples"
+        if settings.offers_examples:
+            await prepare_examples(_ROOT / "examples", examples)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        yield Resources(
+            pool=await stack.enter_async_context(open_pool(dsn)),
+            redis=await stack.enter_async_context(_open_redis(redis_url, timeout_s=_REDIS_TIMEOUT_S)),
+            listening=await stack.enter_async_context(_open_redis(redis_url, timeout_s=None)),
+            redis_url=redis_url,
+            store=await stack.enter_async_context(
+                open_store(
+                    directory=settings.data_dir.resolve() / "artifacts",
+                    bucket=settings.s3_bucket or None,
+                    endpoint_url=settings.s3_endpoint_url or None,
+                )
+            ),
+            passwords=passwords,
+            session_key=session_key(settings),
+            examples=examples,
+        )
+
+
+@asynccontextmanager
+async def _open_redis(url: str, *, timeout_s: float | None) -> AsyncIterator[Redis]:
+    client = Redis.from_url(
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=_REDIS_TIMEOUT_S,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+    )
+    try:
+        yield client
+    finally:
+        await client.aclose()

@@ -1,0 +1,136 @@
+"""What this process has open: each watcher's bounded queue, fed by the subscriber."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from scalemesh import keys
+from scalemesh.errors import LogClientTooSlow
+from scalemesh.logs.events import Event, SessionEnded, StatusChanged
+from scalemesh.logs.lines import Batch
+from scalemesh.model import DeploymentID, ProjectID, Status, UserID
+
+# Batches of at most 16 KiB each: a watcher may be about 4 MiB behind, which no screen keeps up with anyway.
+QUEUE_MAX_ITEMS = 256
+
+
+K = TypeVar("K")
+
+
+class WatchEnded(Exception):
+    """The session that opened the watch has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """Messages may have been missed: read the stream again from the last line that was seen."""
+
+
+Item = Batch | Status | Resync
+
+
+class Watch:
+    """One reader of one deployment's log. ``session`` is its token's hash in hex."""
+
+    def __init__(
+        self, deployment_id: DeploymentID, project_id: ProjectID, user_id: UserID, session: str
+    ) -> None:
+        self.deployment_id = deployment_id
+        self.project_id = project_id
+        self.user_id = user_id
+        self.session = session
+        self._queue: asyncio.Queue[Item] = asyncio.Queue(QUEUE_MAX_ITEMS)
+        self._broken: Exception | None = None
+
+    async def next(self, timeout_s: float) -> Item:
+        """The next item; a Resync where nothing came for ``timeout_s``.
+
+        Raises LogClientTooSlow where the queue overflowed, WatchEnded.
+        """
+        if self._broken is not None:
+            raise self._broken
+        try:
+            async with asyncio.timeout(timeout_s):
+                item = await self._queue.get()
+        except TimeoutError:
+            item = Resync()
+        if self._broken is not None:
+            raise self._broken
+        return item
+
+    def put(self, item: Item) -> None:
+        """Never waits: a full queue ends the watch, and no line is silently missing."""
+        try:
+            self._queue.put_nowait(item)
+        except asyncio.QueueFull:
+            self._broken = LogClientTooSlow("The log came faster than it was read.")
+
+    def end(self) -> None:
+        self._broken = WatchEnded()
+        if not self._queue.full():
+            self._queue.put_nowait(Resync())
+
+
+def _discard(watches: dict[K, set[Watch]], key: K, watch: Watch) -> bool:
+    """True where it was the last one under ``key``."""
+    watches[key].discard(watch)
+    if watches[key]:
+        return False
+    del watches[key]
+    return True
+
+
+class Hub:
+    """``on_channel(name, wanted)`` is told that a channel got its first watcher or lost its last."""
+
+    def __init__(self) -> None:
+        self._watches: defaultdict[DeploymentID, set[Watch]] = defaultdict(set)
+        self._by_channel: defaultdict[str, set[Watch]] = defaultdict(set)
+        self.on_channel: Callable[[str, bool], None] = lambda name, wanted: None
+
+    @property
+    def channels(self) -> list[str]:
+        """Those that have a watcher."""
+        return [name for name, watches in self._by_channel.items() if watches]
+
+    @contextmanager
+    def watch(self, watch: Watch) -> Iterator[Watch]:
+        channel = keys.log_channel(watch.project_id)
+        self._watches[watch.deployment_id].add(watch)
+        self._by_channel[channel].add(watch)
+        if len(self._by_channel[channel]) == 1:
+            self.on_channel(channel, True)
+        try:
+            yield watch
+        finally:
+            _discard(self._watches, watch.deployment_id, watch)
+            if _discard(self._by_channel, channel, watch):
+                self.on_channel(channel, False)
+
+    def publish(self, deployment_id: DeploymentID, batch: Batch) -> None:
+        for watch in self._watches.get(deployment_id, ()):
+            watch.put(batch)
+
+    def handle(self, event: Event) -> None:
+        match event:
+            case StatusChanged():
+                for watch in self._watches.get(event.deployment_id, ()):
+                    watch.put(event.status)
+            case SessionEnded():
+                for watches in self._watches.values():
+                    for watch in watches:
+                        if watch.user_id == event.user_id and event.session in (None, watch.session):
+                            watch.end()
+
+    def resync(self) -> None:
+        """The subscriber was away for a while."""
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.put(Resync())
+
+    def resync_channel(self, channel: str) -> None:
+        for watch in self._by_channel.get(channel, ()):
+            watch.put(Resync())

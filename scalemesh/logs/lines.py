@@ -1,0 +1,76 @@
+"""Lines and batches, as they travel in Redis, in the archive and to clients."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from scalemesh.model import LogLine
+
+
+def line_from(data: dict[str, Any]) -> LogLine:
+    """Raises KeyError, TypeError or ValueError where ``data`` is not a line."""
+    return LogLine(
+        seq=int(data["seq"]),
+        time=str(data["time"]),
+        stream=str(data["stream"]),
+        phase=str(data["phase"]),
+        text=str(data["text"]),
+    )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Lines that follow one another. Not empty. Encoded once, however many watchers it goes to."""
+
+    lines: Sequence[LogLine]
+
+    @property
+    def first(self) -> int:
+        return self.lines[0].seq
+
+    @property
+    def last(self) -> int:
+        return self.lines[-1].seq
+
+    @cached_property
+    def frame(self) -> str:
+        """The WebSocket frame."""
+        lines = [asdict(line) for line in self.lines]
+        return json.dumps({"type": "lines", "lines": lines}, ensure_ascii=False, separators=(",", ":"))
+
+    def after(self, seq: int) -> "Batch | None":
+        """What of it comes after ``seq``."""
+        if self.first > seq:
+            return self
+        rest = [line for line in self.lines if line.seq > seq]
+        return Batch(rest) if rest else None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Lines ``first`` to ``last`` were cut from the log, or never reached Redis."""
+
+    first: int
+    last: int
+
+
+def with_gaps(lines: Iterable[LogLine], after: int, *, batch_lines: int = 500) -> Iterable[Batch | Gap]:
+    """Consecutive lines in batches, and a Gap wherever the numbers jump."""
+    pending: list[LogLine] = []
+    for line in lines:
+        if line.seq <= after:
+            continue
+        if line.seq > after + 1:
+            if pending:
+                yield Batch(pending)
+                pending = []
+            yield Gap(after + 1, line.seq - 1)
+        pending.append(line)
+        after = line.seq
+        if len(pending) == batch_lines:
+            yield Batch(pending)
+            pending = []
+    if pending:
+        yield Batch(pending)

@@ -1,0 +1,54 @@
+"""The live log: one Redis stream a deployment, written by the builder.
+
+An entry holds a batch (``lines``: a JSON array) and has the id ``{seq of its last line}-0``, so that
+"everything after line N" is one XRANGE and a write that is repeated is refused by Redis itself.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from redis.asyncio import Redis
+
+from scalemesh import keys
+from scalemesh.logs.lines import line_from
+from scalemesh.model import DeploymentID, LogLine, ProjectID
+
+Entries = list[tuple[bytes, dict[bytes, bytes]]]
+
+# Long enough for every open console to read to the end; after that the archive is the log.
+KEEP_AFTER_END = timedelta(hours=24)
+
+
+async def read_lines(redis: Redis, deployment_id: DeploymentID, after: int) -> list[LogLine]:
+    """Every line after ``after`` that the stream has. At most the log's cap, a few MiB."""
+    entries = cast(Entries, await redis.xrange(keys.log_stream(deployment_id), min=f"({after}-0"))
+    lines: list[LogLine] = []
+    for _, fields in entries:
+        lines += (line_from(data) for data in json.loads(fields[b"lines"]))
+    return [line for line in lines if line.seq > after]
+
+
+async def last_seq(redis: Redis, deployment_id: DeploymentID) -> int:
+    """The number of the newest line; 0 where there is none."""
+    entries = cast(Entries, await redis.xrevrange(keys.log_stream(deployment_id), count=1))
+    return int(entries[0][0].split(b"-")[0]) if entries else 0
+
+
+async def append_system_line(
+    redis: Redis, project_id: ProjectID, deployment_id: DeploymentID, *, phase: str, text: str
+) -> None:
+    """The server's own word at the end of a log whose builder is gone."""
+    seq = await last_seq(redis, deployment_id) + 1
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    lines = [{"seq": seq, "time": time, "stream": "system", "phase": phase, "text": text}]
+    async with redis.pipeline(transaction=False) as pipeline:
+        pipeline.xadd(keys.log_stream(deployment_id), {"lines": json.dumps(lines)}, id=f"{seq}-0")
+        pipeline.publish(
+            keys.log_channel(project_id), json.dumps({"deploymentID": deployment_id, "lines": lines})
+        )
+        await pipeline.execute()
+
+
+async def expire(redis: Redis, deployment_id: DeploymentID) -> None:
+    await redis.expire(keys.log_stream(deployment_id), KEEP_AFTER_END)

@@ -1,0 +1,114 @@
+"""The records that travel between rooms: frozen, typed, free of any framework."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+UserID = NewType("UserID", str)
+ProjectID = NewType("ProjectID", str)
+DeploymentID = NewType("DeploymentID", str)
+
+
+class Status(StrEnum):
+    """A deployment's state: ``queued → building → ready | failed | canceled | superseded``."""
+
+    QUEUED = "queued"
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    SUPERSEDED = "superseded"
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (Status.QUEUED, Status.BUILDING)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: UserID
+    name: str
+    email: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """What a project says about its build; ``None`` leaves the choice to the builder's presets.
+
+    Directories are relative to the repository, ``rootDirectory`` first, with ``/`` between names.
+    """
+
+    branch: str | None = None
+    root_directory: str | None = None
+    install_command: str | None = None
+    build_command: str | None = None
+    output_directory: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    id: ProjectID
+    user_id: UserID
+    name: str
+    slug: str
+    git_url: str
+    build: BuildSettings
+    production_id: DeploymentID | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a deployment failed: a code for programs, a sentence for a person, and what to do about it."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    id: DeploymentID
+    project_id: ProjectID
+    number: int
+    status: Status
+    ref: str | None
+    commit: str | None
+    commit_message: str | None
+    framework: str | None
+    attempt: int
+    files: int | None
+    bytes: int | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRoute:
+    """Where a site's host leads: the deployment whose manifest answers.
+
+    ``preview`` is true for a ``{deploymentID}--{slug}`` host, which search engines must not index.
+    """
+
+    project_id: ProjectID
+    deployment_id: DeploymentID
+    preview: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a build log. ``seq`` counts from 1 for each deployment; ``time`` is RFC 3339 UTC.
+
+    ``stream`` is ``stdout``, ``stderr`` or ``system`` (the builder's own words); ``text`` keeps SGR
+    colours and no other control sequence.
+    """
+
+    seq: int
+    time: str
+    stream: str
+    phase: str
+    text: str

@@ -1,0 +1,117 @@
+"""Projects: a name, a repository, and how it is built."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from scalemesh import keys
+from scalemesh.auth.secretbox import SecretBox
+from scalemesh.db import deployments, projects
+from scalemesh.db.pool import Pool
+from scalemesh.errors import InvalidInput
+from scalemesh.fields.names import slug_of
+from scalemesh.model import BuildSettings, Deployment, Project, ProjectID, User
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFields:
+    """What the owner decides about a new project, checked."""
+
+    name: str
+    git_url: str
+    build: BuildSettings
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectView:
+    """A project with the deployment that is live and the newest one."""
+
+    project: Project
+    production: Deployment | None
+    latest: Deployment | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPage:
+    items: Sequence[ProjectView]
+    next: str | None
+
+
+class Projects:
+    def __init__(self, pool: Pool, secrets: SecretBox) -> None:
+        self._pool = pool
+        self._secrets = secrets
+
+    async def create(self, user: User, fields: ProjectFields) -> ProjectView:
+        """Raises InvalidInput (the name makes a reserved address), SlugTaken."""
+        project_id = ProjectID(keys.new_id())
+        try:
+            slug = slug_of(fields.name)
+        except ValueError as error:
+            raise InvalidInput({"name": str(error)}) from None
+        project = await projects.insert_project(
+            self._pool,
+            project_id=project_id,
+            user_id=user.id,
+            name=fields.name,
+            slug=slug or f"site-{project_id[:6]}",
+            git_url=fields.git_url,
+            build=fields.build,
+            env_encrypted=self._secrets.seal(fields.env),
+        )
+        return ProjectView(project, None, None)
+
+    async def get(self, user: User, project_id: ProjectID) -> ProjectView:
+        """Raises ProjectNotFound."""
+        project = await projects.get_project(self._pool, project_id, user.id)
+        return (await self._with_deployments(user, [project]))[0]
+
+    async def page(self, user: User, *, cursor: str | None) -> ProjectPage:
+        found = await projects.list_projects(
+            self._pool, user.id, after=ProjectID(cursor) if cursor else None, limit=PAGE_SIZE + 1
+        )
+        shown = found[:PAGE_SIZE]
+        more = len(found) > PAGE_SIZE
+        return ProjectPage(await self._with_deployments(user, shown), shown[-1].id if more else None)
+
+    async def update(self, user: User, project_id: ProjectID, changes: Mapping[str, object]) -> ProjectView:
+        """``changes`` holds fields of ProjectFields and BuildSettings by name, and only those to change.
+
+        Of ``env`` too: a name with None is removed, one that is missing stays. Raises ProjectNotFound.
+        """
+        project = await projects.get_project(self._pool, project_id, user.id)
+        build_changes = {
+            name: changes[name] for name in BuildSettings.__dataclass_fields__ if name in changes
+        }
+        env_encrypted = await projects.fetch_env_encrypted(self._pool, project_id)
+        if (env := changes.get("env")) is not None:
+            assert isinstance(env, Mapping)
+            merged = {**self._secrets.open(env_encrypted), **env}
+            env_encrypted = self._secrets.seal({k: v for k, v in merged.items() if v is not None})
+        await projects.update_project(
+            self._pool,
+            project_id=project_id,
+            user_id=user.id,
+            name=str(changes.get("name", project.name)),
+            git_url=str(changes.get("git_url", project.git_url)),
+            build=replace(project.build, **build_changes),  # type: ignore[arg-type]
+            env_encrypted=env_encrypted,
+        )
+        return await self.get(user, project_id)
+
+    async def env_names(self, user: User, project_id: ProjectID) -> list[str]:
+        """The names of the project's variables; the values are never shown again. Raises ProjectNotFound."""
+        project = await projects.get_project(self._pool, project_id, user.id)
+        return sorted(self._secrets.open(await projects.fetch_env_encrypted(self._pool, project.id)))
+
+    async def delete(self, user: User, project_id: ProjectID) -> None:
+        """Raises ProjectNotFound."""
+        await projects.delete_project(self._pool, project_id, user.id)
+
+    async def _with_deployments(self, user: User, found: Sequence[Project]) -> list[ProjectView]:
+        ids = [project.id for project in found]
+        production = await deployments.list_production_deployments(self._pool, ids, user.id)
+        latest = await deployments.list_latest_deployments(self._pool, ids, user.id)
+        return [ProjectView(project, production.get(project.id), latest.get(project.id)) for project in found]

@@ -1,0 +1,221 @@
+"""Every setting, read once from the environment; all mistakes are reported together.
+
+Nothing else in the project reads the environment of the server. A limit has its unit in its name.
+"""
+
+import ipaddress
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """The environment can't be used. ``str(error)`` names each setting and the fix, one a line."""
+
+
+def _split_commas(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+
+
+class Settings(BaseSettings):
+    """The server's settings. An unset one has the default of one machine with nothing configured."""
+
+    model_config = SettingsConfigDict(case_sensitive=True, env_ignore_empty=True, frozen=True, extra="ignore")
+
+    host: str = Field("", alias="HOST", description="Address to listen on.")
+    port: int = Field(9000, alias="PORT", ge=0, le=65535)
+    data_dir: Path = Field(Path(".scalemesh"), alias="DATA_DIR")
+    public_url: str = Field("", alias="PUBLIC_URL", description="The control host's URL.")
+    sites_domain: str = Field("", alias="SITES_DOMAIN", description="Sites are at its subdomains.")
+    session_key: str = Field("", alias="SESSION_KEY", description="Any string of 16 or more characters.")
+    database_url: str = Field("", alias="DATABASE_URL")
+    dburi: str = Field("", alias="DBURI", description="Another name for DATABASE_URL.")
+    redis_url: str = Field("", alias="REDIS_URL")
+    s3_bucket: str = Field("", alias="S3_BUCKET")
+    s3_endpoint_url: str = Field("", alias="S3_ENDPOINT_URL")
+    builder: Literal["process"] = Field("process", alias="BUILDER")
+    build_timeout_s: int = Field(900, alias="BUILD_TIMEOUT_S", ge=10, le=6 * 3600)
+    # A build uses about one core and up to a gigabyte; two keep a small machine responsive.
+    build_concurrency: int = Field(2, alias="BUILD_CONCURRENCY", ge=1, le=64)
+    build_sandbox: Literal["bwrap", "none"] | None = Field(None, alias="BUILD_SANDBOX")
+    git_allowed_hosts: CommaList = Field((), alias="GIT_ALLOWED_HOSTS")
+    allow_local_repos: bool = Field(False, alias="ALLOW_LOCAL_REPOS")
+    trusted_proxies: CommaList = Field((), alias="TRUSTED_PROXIES")
+    signups: Literal["open", "closed"] = Field("open", alias="SIGNUPS")
+
+    @field_validator("session_key")
+    @classmethod
+    def _session_key_is_long(cls, value: str) -> str:
+        if value and len(value) < 16:
+            raise ValueError("use at least 16 characters, for example from `openssl rand -hex 32`")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value
+
+    @field_validator("database_url", "dburi")
+    @classmethod
+    def _database_is_known(cls, value: str) -> str:
+        if value and not value.startswith(("postgres://", "postgresql://")):
+            return keyword_dsn_to_url(value)
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url_is_an_origin(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+            raise ValueError("give scheme and host only, like https://deploy.example.com")
+        return value.rstrip("/")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
+        values = dict(values)
+        port = values.get("PORT") or 9000
+        # Hosting platforms give PORT and expect a server that the outside can reach.
+        values["HOST"] = values.get("HOST") or ("0.0.0.0" if values.get("PORT") else "127.0.0.1")  # noqa: S104
+        values["PUBLIC_URL"] = values.get("PUBLIC_URL") or f"http://localhost:{port}"
+        values["SITES_DOMAIN"] = values.get("SITES_DOMAIN") or f"localhost:{port}"
+        return values
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if self.database_url and self.dburi and self.database_url != self.dburi:
+            raise ValueError("DATABASE_URL and DBURI name two databases: set one of them")
+        if not self.embeds_postgres and not self.session_key:
+            raise ValueError(
+                "SESSION_KEY is required beside DATABASE_URL: set it to a random string, "
+                "the same for every server process"
+            )
+        if self.build_sandbox == "none" and not self.listens_on_loopback_only:
+            raise ValueError(
+                "BUILD_SANDBOX=none runs strangers' code as this server's user, which is accepted only "
+                "while HOST is a loopback address: install bubblewrap, or set HOST=127.0.0.1"
+            )
+        return self
+
+    @property
+    def database(self) -> str:
+        """The configured database's URL, or an empty string where the embedded one is to start."""
+        return self.database_url or self.dburi
+
+    @property
+    def embeds_postgres(self) -> bool:
+        return not self.database
+
+    @property
+    def embeds_redis(self) -> bool:
+        return not self.redis_url
+
+    @property
+    def offers_examples(self) -> bool:
+        """The bundled examples are repositories on this machine, so only its own builder reaches them."""
+        return self.embeds_postgres and self.builder == "process"
+
+    @property
+    def listens_on_loopback_only(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def control_hosts(self) -> frozenset[str]:
+        """Hosts that reach the application rather than a site; a port is ignored."""
+        names = {urlsplit(self.public_url).netloc}
+        if self.listens_on_loopback_only:
+            names |= {"localhost", "127.0.0.1", "[::1]"}
+        return frozenset(names)
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self.public_url.startswith("https://")
+
+    def site_url(self, label: str) -> str:
+        """``http(s)://{label}.{SITES_DOMAIN}``, with the scheme of PUBLIC_URL."""
+        return f"{urlsplit(self.public_url).scheme}://{label}.{self.sites_domain}"
+
+
+def keyword_dsn_to_url(text: str) -> str:
+    """``host=… user=… dbname=…`` (libpq's keyword form) as a URL.
+
+    Raises ValueError for an unknown word. ``TimeZone`` becomes a server setting.
+    """
+    known = {
+        "host",
+        "hostaddr",
+        "port",
+        "user",
+        "password",
+        "dbname",
+        "sslmode",
+        "TimeZone",
+        "connect_timeout",
+    }
+    words: dict[str, str] = {}
+    for word in text.split():
+        name, equals, value = word.partition("=")
+        if not equals or name not in known:
+            raise ValueError(
+                "give a postgresql:// URL, or words like host=… user=… password=… dbname=… port=… sslmode=…"
+            )
+        words[name] = value
+    if "host" not in words and "hostaddr" not in words:
+        raise ValueError("host= is missing")
+    login = quote(words.get("user", ""), safe="")
+    if "password" in words:
+        login += ":" + quote(words["password"], safe="")
+    query = {"host": words.get("host") or words["hostaddr"], "port": words.get("port", "5432")}
+    if "sslmode" in words:
+        query["sslmode"] = words["sslmode"]
+    if "TimeZone" in words:
+        query["timezone"] = words["TimeZone"]
+    return f"postgresql://{login}@/{quote(words.get('dbname', ''), safe='')}?{urlencode(query)}"
+
+
+def load_settings(**given: object) -> Settings:
+    """Read the environment; ``given`` (by the environment's names) goes before it.
+
+    Raises SettingsError with one line for each mistake.
+    """
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_describe(mistake) for mistake in error.errors())) from None
+
+
+def _describe(mistake: ErrorDetails) -> str:
+    sentence = mistake["msg"].removeprefix("Value error, ")
+    return f"{mistake['loc'][0]}: {sentence}" if mistake["loc"] else sentence
+
+
+def session_key(settings: Settings) -> str:
+    """The configured key, or the one kept in the data directory (made once, mode 0600)."""
+    if settings.session_key:
+        return settings.session_key
+    path = settings.data_dir / "session.key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    return path.read_text().strip()

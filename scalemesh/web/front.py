@@ -1,0 +1,106 @@
+"""In front of everything: which host a request is for, and what every answer of the control host carries."""
+
+import re
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from scalemesh.settings import Settings
+from scalemesh.sites import (
+    BadHost,
+    ControlHost,
+    Hostnames,
+    SiteHost,
+    Sites,
+    UnknownHost,
+    bad_host_response,
+    parse_host,
+    unknown_host_response,
+)
+from scalemesh.web.answers import REQUEST_ID, new_request_id
+from scalemesh.web.sessions import check_origin, is_write
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# Load balancers and the kubelet ask by address, whatever our name is.
+_HEALTH_PATHS = frozenset({"/health", "/health/live"})
+
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not no-referrer: browsers then send `Origin: null` with a form, and the form would be refused.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+# Its address has the content's hash in it.
+_STATIC_CACHING = "public, max-age=31536000, immutable"
+
+
+def dispatch_host(settings: Settings, sites: Sites) -> Middleware:
+    """Sites answer for their hosts; everything behind this sees requests for a control host only."""
+    names = Hostnames.of(control_hosts=settings.control_hosts, sites_domain=settings.sites_domain)
+
+    @web.middleware
+    async def dispatch(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = parse_host(request.headers.getall("Host", ()), request.raw_path, names)
+        match host:
+            case ControlHost():
+                return await handler(request)
+            case SiteHost():
+                return await sites.respond(request, host)
+            case UnknownHost():
+                return await handler(request) if request.path in _HEALTH_PATHS else unknown_host_response()
+            case BadHost():
+                return bad_host_response()
+
+    return dispatch
+
+
+@web.middleware
+async def name_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every request has an id: the caller's where it gave a usable one."""
+    given = request.headers.get("X-Request-ID", "")
+    request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else new_request_id()
+    return await handler(request)
+
+
+@web.middleware
+async def refuse_foreign_writes(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if is_write(request):
+        check_origin(request)
+    return await handler(request)
+
+
+def control_headers(settings: Settings) -> Middleware:
+    """The security headers, on everything but what was sent already (streams set theirs here too)."""
+    headers = dict(_SECURITY_HEADERS)
+    if settings.secure_cookies:
+        headers["Strict-Transport-Security"] = "max-age=31536000"
+
+    @web.middleware
+    async def add(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[_HEADERS] = headers
+        return await handler(request)
+
+    return add
+
+
+_HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("control headers", dict)
+
+
+async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
+    """Runs before any answer's headers are sent; sites' requests never got ``_HEADERS``."""
+    if _HEADERS in request and request.path.startswith("/static/") and response.status in (200, 304):
+        response.headers["Cache-Control"] = _STATIC_CACHING
+    for name, value in request.get(_HEADERS, {}).items():
+        response.headers.setdefault(name, value)
+    if REQUEST_ID in request:
+        response.headers["X-Request-ID"] = request[REQUEST_ID]
+    # Which versions run here is nobody's business.
+    response.headers.pop("Server", None)

@@ -1,0 +1,128 @@
+"""The bodies of requests, field by field."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from scalemesh.fields import build, git, names
+from scalemesh.model import BuildSettings
+from scalemesh.web.body import Payload
+
+
+def _git_url(value: str, info: ValidationInfo) -> str:
+    assert isinstance(info.context, git.GitRules)
+    return git.git_url(value, info.context)
+
+
+def _optional_ref(value: str | None) -> str | None:
+    return git.ref(value) if value else None
+
+
+def _optional_directory(value: str | None) -> str | None:
+    return build.directory(value) if value else None
+
+
+def _optional_command(value: str | None) -> str | None:
+    return build.command(value) if value else None
+
+
+def _env_lines(value: object) -> object:
+    """A form's ``NAME=value`` lines as an object; a name without a value is removed."""
+    if not isinstance(value, str):
+        return value
+    found: dict[str, str | None] = {}
+    for line in value.splitlines():
+        name, equals, content = line.strip().partition("=")
+        if not name and not equals:
+            continue
+        if not equals:
+            raise ValueError(f"Write {name[:40]!r} as NAME=value, one variable a line.")
+        found[name.strip()] = content or None
+    return found
+
+
+PersonName = Annotated[
+    str, AfterValidator(lambda value: names.text(value, what="your name", limit=names.NAME_MAX_CHARACTERS))
+]
+ProjectName = Annotated[
+    str, AfterValidator(lambda value: names.text(value, what="a name", limit=names.NAME_MAX_CHARACTERS))
+]
+Email = Annotated[str, AfterValidator(names.email)]
+NewPassword = Annotated[str, AfterValidator(names.password)]
+GitUrl = Annotated[str, AfterValidator(_git_url)]
+Ref = Annotated[str | None, AfterValidator(_optional_ref)]
+Directory = Annotated[str | None, AfterValidator(_optional_directory)]
+Command = Annotated[str | None, AfterValidator(_optional_command)]
+Env = Annotated[dict[str, str | None], BeforeValidator(_env_lines), AfterValidator(build.variables)]
+
+
+class Signup(Payload):
+    name: PersonName
+    email: Email
+    password: NewPassword
+    next: str = ""
+
+
+class Login(Payload):
+    # Not checked further: whatever can't be an account's is answered like a wrong password.
+    email: str
+    password: str
+    next: str = ""
+
+
+class PasswordChange(Payload):
+    current_password: str = Field(alias="currentPassword")
+    password: NewPassword
+
+
+class _Build(Payload):
+    branch: Ref = None
+    root_directory: Directory = Field(None, alias="rootDirectory")
+    install_command: Command = Field(None, alias="installCommand")
+    build_command: Command = Field(None, alias="buildCommand")
+    output_directory: Directory = Field(None, alias="outputDirectory")
+
+    def settings(self) -> BuildSettings:
+        return BuildSettings(
+            branch=self.branch,
+            root_directory=self.root_directory,
+            install_command=self.install_command,
+            build_command=self.build_command,
+            output_directory=self.output_directory,
+        )
+
+
+class NewProject(_Build):
+    name: ProjectName
+    git_url: GitUrl = Field(alias="gitUrl")
+    env: Env = Field(default_factory=dict)
+    # The page's "Save and deploy"; an API client posts to /deploy.
+    deploy: bool = False
+
+    def variables(self) -> Mapping[str, str]:
+        return {name: value for name, value in self.env.items() if value is not None}
+
+
+class ProjectChanges(_Build):
+    name: ProjectName = ""
+    git_url: GitUrl = Field("", alias="gitUrl")
+    env: Env = Field(default_factory=dict)
+
+    def changes(self) -> dict[str, Any]:
+        """Only what the request named."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class DeleteProject(Payload):
+    confirm: str = ""
+
+
+class Deploy(Payload):
+    project_id: str = Field(alias="projectID")
+    ref: Ref = None
+    no_cache: bool = Field(False, alias="noCache")
+
+
+class Nothing(Payload):
+    """A body that says nothing: the path is the request."""

@@ -1,0 +1,79 @@
+"""What JSON looks like, in one place; the pages show the same shapes."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from scalemesh.deploys import DeploymentView
+from scalemesh.model import Deployment, Project, User
+from scalemesh.projects import ProjectView
+from scalemesh.settings import Settings
+
+Json = dict[str, Any]
+
+
+def time(value: datetime | None) -> str | None:
+    """RFC 3339 UTC, to the millisecond."""
+    if value is None:
+        return None
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def user(user: User) -> Json:
+    return {"id": user.id, "name": user.name, "email": user.email}
+
+
+def project(view: ProjectView, settings: Settings) -> Json:
+    project = view.project
+    return {
+        "projectID": project.id,
+        "name": project.name,
+        "slug": project.slug,
+        "gitUrl": project.git_url,
+        "branch": project.build.branch,
+        "rootDirectory": project.build.root_directory,
+        "installCommand": project.build.install_command,
+        "buildCommand": project.build.build_command,
+        "outputDirectory": project.build.output_directory,
+        "url": settings.site_url(project.slug),
+        "production": deployment(view.production, project, settings) if view.production else None,
+        "createdAt": time(project.created_at),
+    }
+
+
+def deployment(deployment: Deployment, project: Project, settings: Settings) -> Json:
+    failure = deployment.failure
+    return {
+        "deploymentID": deployment.id,
+        "projectID": deployment.project_id,
+        "number": deployment.number,
+        "status": deployment.status,
+        "ref": deployment.ref,
+        "commit": deployment.commit,
+        "commitMessage": deployment.commit_message,
+        "framework": deployment.framework,
+        "url": settings.site_url(f"{deployment.id}--{project.slug}"),
+        "attempt": deployment.attempt,
+        "files": deployment.files,
+        "bytes": deployment.bytes,
+        "createdAt": time(deployment.created_at),
+        "startedAt": time(deployment.started_at),
+        "finishedAt": time(deployment.finished_at),
+        "error": {"code": failure.code, "message": failure.message, "hint": failure.hint}
+        if failure
+        else None,
+    }
+
+
+def accepted(view: DeploymentView, settings: Settings) -> Json:
+    """The answer to POST /deploy."""
+    return {
+        "deploymentID": view.deployment.id,
+        "status": view.deployment.status,
+        "websiteUrl": settings.site_url(view.project.slug),
+        "deploymentUrl": settings.site_url(f"{view.deployment.id}--{view.project.slug}"),
+        "logsUrl": f"{settings.public_url}/api/deployments/{view.deployment.id}/logs",
+    }
+
+
+def page(items: list[Json], cursor: str | None) -> Json:
+    return {"items": items, "next": cursor}
