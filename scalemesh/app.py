@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from weakref import WeakSet
 
 import aiohttp_jinja2
 import aiohttp_session
@@ -40,7 +39,7 @@ from scalemesh.sites import FetchRoute, RouteUnavailable, SiteHost, Sites
 from scalemesh.web import filters, front
 from scalemesh.web.body import MAX_BODY_BYTES
 from scalemesh.web.errors import tell_errors
-from scalemesh.web.logs import CONSOLES, close_consoles
+from scalemesh.web.logs import CONSOLES, Consoles, close_consoles
 from scalemesh.web.routes import add_routes
 from scalemesh.web.services import SERVICES, Services
 from scalemesh.web.sessions import cookie_storage
@@ -49,6 +48,8 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 # A connection that sends no (whole) request for this long is closed; aiohttp's default is an hour.
 _KEEPALIVE_S = 15.0
+# How long what is left of a refused body is read, so that the client sees the answer before the close.
+_LINGERING_S = 2.0
 # What is under way at a stop gets this long to finish.
 _SHUTDOWN_S = 10.0
 
@@ -116,7 +117,7 @@ def init_app(settings: Settings, resources: Resources, sandbox: str) -> web.Appl
             "store": resources.store.check,
         },
     )
-    app[CONSOLES] = WeakSet()
+    app[CONSOLES] = Consoles()
     add_routes(app)
     _add_pages(app)
     app.on_response_prepare.append(front.on_prepare)
@@ -143,6 +144,7 @@ async def running_server(settings: Settings, listener: socket.socket) -> AsyncIt
             init_app(settings, resources, sandbox),
             access_log=None,
             keepalive_timeout=_KEEPALIVE_S,
+            lingering_time=_LINGERING_S,
             shutdown_timeout=_SHUTDOWN_S,
         )
         await runner.setup()

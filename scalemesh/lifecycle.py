@@ -27,7 +27,7 @@ _REDIS_TIMEOUT_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What an application runs on. ``listening`` is a Redis client without a read timeout, for subscribing."""
+    """What an application runs on. ``listening`` is a Redis client that waits without a timeout."""
 
     pool: Pool
     redis: Redis

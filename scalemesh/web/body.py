@@ -17,7 +17,7 @@ from scalemesh.web.services import SERVICES
 
 MAX_BODY_BYTES = 64 * 1024
 # aiohttp itself would wait for ever on a body that comes a byte at a time.
-BODY_TIMEOUT_S = 8.0
+BODY_TIMEOUT_S = 6.0
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FORM_FIELDS = 64
 

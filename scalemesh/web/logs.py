@@ -24,7 +24,12 @@ from scalemesh.web.services import SERVICES
 
 logger = logging.getLogger(__name__)
 
-CONSOLES = web.AppKey("consoles", WeakSet[web.WebSocketResponse])
+
+class Consoles(WeakSet[web.WebSocketResponse]):
+    """The sockets that are open."""
+
+
+CONSOLES = web.AppKey("consoles", Consoles)
 
 _SEQ = re.compile(r"[0-9]{1,9}")
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
@@ -84,7 +89,8 @@ async def live(request: web.Request) -> web.StreamResponse:
 
 async def close_consoles(app: web.Application) -> None:
     """The server stops; consoles come back by themselves, perhaps to another one."""
-    for socket in set(app[CONSOLES]):
+    consoles = app[CONSOLES]
+    for socket in list(consoles):
         await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the server restarts")
 
 
