@@ -7,6 +7,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 from scalemesh.app import CannotListen, listen, running_server
 from scalemesh.db.migrate import migrate
 from scalemesh.demo import DemoFailed, run_demo
@@ -23,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("demo", help="deploy an example and open nothing but its address")
     command = parser.parse_args(arguments).command or "serve"
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
     try:
         settings = load_settings()
         if command == "migrate":
@@ -70,6 +73,11 @@ async def _migrate(settings: Settings) -> int:
     applied = await migrate(settings.database)
     print("\n".join(f"applied {name}" for name in applied) or "the database is up to date")  # noqa: T201
     return 0
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """False for aiohttp's stack trace of a request that is no HTTP: any port scanner sends those."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _fail(message: str) -> int:

@@ -1,0 +1,31 @@
+"""What builds leave behind: a key, its bytes, and nothing else.
+
+``store`` is the contract; ``directory`` (plain files) and ``s3`` keep it, under one test suite. Keys come
+from ``scalemesh.keys`` and are the same in both, so moving to S3 is copying a directory into a bucket.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from scalemesh.artifacts.directory import DirectoryStore
+from scalemesh.artifacts.s3 import open_s3_store
+from scalemesh.artifacts.store import ArtifactStore
+
+__all__ = ["ArtifactStore", "DirectoryStore", "open_s3_store", "open_store"]
+
+
+@asynccontextmanager
+async def open_store(
+    *, directory: Path, bucket: str | None, endpoint_url: str | None
+) -> AsyncIterator[ArtifactStore]:
+    """The store the settings name: ``bucket`` where there is one, else ``directory``, made if missing.
+
+    Nothing is contacted: ``check()`` says whether an S3 store answers.
+    """
+    if bucket:
+        async with open_s3_store(bucket, endpoint_url=endpoint_url or None) as store:
+            yield store
+    else:
+        directory.mkdir(parents=True, exist_ok=True)
+        yield DirectoryStore(directory)

@@ -1,0 +1,194 @@
+"""The artifact store as plain files: a key is a path under one root."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from scalemesh.artifacts.store import (
+    CHUNK_BYTES,
+    ArtifactNotFound,
+    ArtifactReader,
+    ArtifactTooLarge,
+    StoreUnavailable,
+    check_key,
+    check_prefix,
+    check_range,
+)
+
+
+class DirectoryStore:
+    """Files under ``root``, which exists and is the server's and the builder's alone.
+
+    A key can not lead out of ``root`` (``check_key``); a symbolic link inside it could, and is taken to be
+    the operator's wish. Every call to the file system runs in a thread: a disk may be slow or far away.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    @property
+    def url(self) -> str:
+        return str(self._root)
+
+    async def read(self, key: str, *, max_bytes: int) -> bytes:
+        return await asyncio.to_thread(_read, self._path(key), key, max_bytes)
+
+    @asynccontextmanager
+    async def open(
+        self, key: str, *, start: int = 0, length: int | None = None
+    ) -> AsyncIterator[ArtifactReader]:
+        check_range(start, length)
+        opened = await _open_in_thread(self._path(key), key, start, length)
+        try:
+            async with aclosing(_chunks(opened, key)) as chunks:
+                yield ArtifactReader(chunks, opened.bytes)
+        finally:
+            # In a thread as well: closing waits for a read that a cancelled task left behind.
+            await asyncio.to_thread(opened.file.close)
+
+    async def write(self, key: str, data: bytes) -> None:
+        await asyncio.to_thread(_write, self._root, self._path(key), data)
+
+    async def exists(self, key: str) -> bool:
+        return await asyncio.to_thread(_exists, self._path(key))
+
+    async def delete_prefix(self, prefix: str) -> int:
+        return await asyncio.to_thread(_delete_tree, self._root / check_prefix(prefix))
+
+    async def check(self) -> None:
+        await asyncio.to_thread(_check_writable, self._root)
+
+    def _path(self, key: str) -> Path:
+        return self._root / check_key(key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file at the first byte to send, with that chunk already read and ``bytes`` to send in all.
+
+    Most files are one chunk, which so costs one trip to a thread before its first byte, not two.
+    """
+
+    file: BinaryIO
+    first: bytes
+    bytes: int
+
+
+async def _open_in_thread(path: Path, key: str, start: int, length: int | None) -> _Opened:
+    opening = asyncio.ensure_future(asyncio.to_thread(_open, path, key, start, length))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        # The thread can't be stopped: the file it is about to open still needs somebody to close it.
+        opening.add_done_callback(_close_unwanted)
+        raise
+
+
+def _close_unwanted(opening: asyncio.Future[_Opened]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().file.close()
+
+
+async def _chunks(opened: _Opened, key: str) -> AsyncGenerator[bytes, None]:
+    left = opened.bytes
+    chunk = opened.first
+    while left:
+        if not chunk:
+            raise StoreUnavailable(f"artifact {key} ended {left} bytes early")
+        left -= len(chunk)
+        yield chunk
+        chunk = await asyncio.to_thread(_read_chunk, opened.file, min(left, CHUNK_BYTES)) if left else b""
+
+
+def _open(path: Path, key: str, start: int, length: int | None) -> _Opened:
+    with _translated(key):
+        file = path.open("rb")
+        try:
+            there = max(os.fstat(file.fileno()).st_size - start, 0)
+            wanted = there if length is None else min(length, there)
+            file.seek(start)
+            return _Opened(file, file.read(min(wanted, CHUNK_BYTES)), wanted)
+        except BaseException:
+            file.close()
+            raise
+
+
+def _read_chunk(file: BinaryIO, size: int) -> bytes:
+    with _translated():
+        return file.read(size)
+
+
+def _read(path: Path, key: str, max_bytes: int) -> bytes:
+    with _translated(key), path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > max_bytes:
+            raise ArtifactTooLarge(key, max_bytes=max_bytes)
+        return file.read()
+
+
+def _exists(path: Path) -> bool:
+    with _translated():
+        return path.is_file()
+
+
+def _write(root: Path, path: Path, data: bytes) -> None:
+    # Written aside, under a name no key can have, and renamed: a name never stands for half a file. The
+    # temporary file comes first, so that a root that is gone (a volume not mounted) is not made anew.
+    with _translated():
+        fd, aside = tempfile.mkstemp(prefix=".write-", dir=root)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut could leave the new name with no bytes
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Path(aside).replace(path)
+        except BaseException:
+            Path(aside).unlink(missing_ok=True)
+            raise
+
+
+def _delete_tree(top: Path) -> int:
+    deleted = 0
+    with _translated():
+        for directory, subdirectories, files in os.walk(top, topdown=False, onerror=_raise_unless_gone):
+            for name in files:
+                with suppress(FileNotFoundError):
+                    Path(directory, name).unlink()
+                    deleted += 1
+            for name in subdirectories:
+                _remove_if_empty(Path(directory, name))
+        _remove_if_empty(top)
+    return deleted
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _remove_if_empty(directory: Path) -> None:
+    # Not empty: a writer was quicker. Its key stays, as one would that was put into S3 after the listing.
+    with suppress(OSError):
+        directory.rmdir()
+
+
+def _check_writable(root: Path) -> None:
+    with _translated(), tempfile.TemporaryFile(dir=root) as file:
+        file.write(b"a full or read-only disk fails here")
+        file.flush()
+
+
+@contextmanager
+def _translated(missing_key: str | None = None) -> Iterator[None]:
+    """What the file system says, in the store's words. ``missing_key`` is the one being read, if one is."""
+    try:
+        yield
+    except OSError as error:
+        if missing_key and isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+            raise ArtifactNotFound(missing_key) from error
+        raise StoreUnavailable(f"the artifact directory failed: {error.strerror or error}") from error

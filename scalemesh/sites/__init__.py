@@ -1,0 +1,44 @@
+"""Sites, as visitors see them: a request for a host under the sites domain, and its answer.
+
+hosts      which door the request knocks at
+request    what of it may change the answer
+plan       the whole answer, decided purely, with the help of
+             paths, resolve         raw path -> decoded path -> file, redirect or miss
+             negotiate              br, gzip or the plain form
+             conditional, ranges    304, 206, 416
+             pages                  our own words for what is not there
+manifest   what a deployment is made of; cache keeps those in use
+respond    route -> manifest -> plan -> bytes on the wire
+"""
+
+from scalemesh.sites.hosts import (
+    BadHost,
+    ControlHost,
+    Host,
+    Hostnames,
+    SiteHost,
+    UnknownHost,
+    parse_host,
+)
+from scalemesh.sites.respond import (
+    FetchRoute,
+    RouteUnavailable,
+    Sites,
+    bad_host_response,
+    unknown_host_response,
+)
+
+__all__ = [
+    "BadHost",
+    "ControlHost",
+    "FetchRoute",
+    "Host",
+    "Hostnames",
+    "RouteUnavailable",
+    "SiteHost",
+    "Sites",
+    "UnknownHost",
+    "bad_host_response",
+    "parse_host",
+    "unknown_host_response",
+]

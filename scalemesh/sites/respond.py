@@ -1,0 +1,131 @@
+"""Does what a plan says: finds the deployment, sends the bytes, and says so when it can't."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from scalemesh import keys
+from scalemesh.artifacts.store import (
+    CHUNK_BYTES,
+    ArtifactNotFound,
+    ArtifactReader,
+    ArtifactStore,
+    ArtifactTooLarge,
+    StoreUnavailable,
+)
+from scalemesh.model import ProjectID, SiteRoute
+from scalemesh.sites.cache import ManifestCache
+from scalemesh.sites.hosts import SiteHost
+from scalemesh.sites.manifest import ManifestDamaged
+from scalemesh.sites.pages import BAD_HOST, NO_SITE, UNAVAILABLE, UNKNOWN_HOST, Page, render
+from scalemesh.sites.plan import Blob, Plan, plan_page, plan_response
+from scalemesh.sites.request import SiteRequest
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 2
+"""A restart of the database or the store takes about that long."""
+
+STALL_TIMEOUT_S = 60
+"""A client that takes nothing for so long is gone; its file or S3 connection is somebody else's turn."""
+
+
+class RouteUnavailable(Exception):
+    """Where a host leads can't be found out just now."""
+
+
+class _Damaged(Exception):
+    """The store has less than a manifest, or the database, says."""
+
+
+FetchRoute = Callable[[SiteHost], Awaitable[SiteRoute | None]]
+
+
+class Sites:
+    """Answers requests for sites.
+
+    ``fetch_route`` gives the deployment behind a host, None where there is no such site or nothing of it is
+    live, and raises ``RouteUnavailable`` where it can't tell. Holds nothing that needs closing.
+    """
+
+    def __init__(self, fetch_route: FetchRoute, store: ArtifactStore) -> None:
+        self._fetch_route = fetch_route
+        self._store = store
+        self._manifests = ManifestCache(store)
+
+    async def respond(self, request: web.BaseRequest, host: SiteHost) -> web.StreamResponse:
+        """The answer, sent already where it is long. Raises nothing that is the store's or the client's."""
+        try:
+            route = await self._fetch_route(host)
+            if route is None:
+                return _page(NO_SITE)
+            return await self._answer(request, route)
+        except (RouteUnavailable, StoreUnavailable) as error:
+            log.warning("site %s is unavailable: %s", host.label, error)
+        except (ArtifactNotFound, ArtifactTooLarge, ManifestDamaged, _Damaged):
+            log.exception("site %s is damaged", host.label)
+        return _page(UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_S), "Cache-Control": "no-store"})
+
+    async def _answer(self, request: web.BaseRequest, route: SiteRoute) -> web.StreamResponse:
+        manifest = await self._manifests.get(route)
+        asked = SiteRequest.of(request.method, request.raw_path, request.headers)
+        plan = plan_response(manifest, asked, preview=route.preview)
+        if isinstance(plan.body, bytes):
+            return _whole(plan, plan.body)
+        return await self._send_blob(request, plan, plan.body, route.project_id)
+
+    async def _send_blob(
+        self, request: web.BaseRequest, plan: Plan, blob: Blob, project_id: ProjectID
+    ) -> web.StreamResponse:
+        key = keys.blob(project_id, blob.sha256)
+        async with self._store.open(key, start=blob.start, length=blob.length) as reader:
+            if reader.bytes != blob.length:
+                raise _Damaged(f"{key} has {reader.bytes} bytes from {blob.start}, not {blob.length}")
+            if reader.bytes <= CHUNK_BYTES:
+                return _whole(plan, b"".join([chunk async for chunk in reader]))
+            return await _stream(request, plan, reader)
+
+
+def bad_host_response() -> web.Response:
+    return _page(BAD_HOST)
+
+
+def unknown_host_response() -> web.Response:
+    return _page(UNKNOWN_HOST)
+
+
+def _whole(plan: Plan, body: bytes) -> web.Response:
+    return web.Response(status=plan.status, headers=plan.headers, body=body)
+
+
+def _page(page: Page, headers: Mapping[str, str] | None = None) -> web.Response:
+    return _whole(plan_page(page, headers), render(page))
+
+
+async def _stream(request: web.BaseRequest, plan: Plan, reader: ArtifactReader) -> web.StreamResponse:
+    """Send ``reader`` as the client takes it: what waits in memory is a few chunks, however long it is."""
+    response = web.StreamResponse(status=plan.status, headers=plan.headers)
+    try:
+        await response.prepare(request)
+        async for chunk in reader:
+            async with asyncio.timeout(STALL_TIMEOUT_S):
+                await response.write(chunk)
+        async with asyncio.timeout(STALL_TIMEOUT_S):
+            await response.write_eof()
+    except ConnectionError:
+        log.debug("a client left in the middle of %s", request.raw_path)
+    except TimeoutError:
+        _break_off(request, response)
+    except StoreUnavailable as error:
+        # The status is sent. A body that ends early, visibly, is all that is left to say.
+        log.warning("broke off %s: %s", request.raw_path, error)
+        _break_off(request, response)
+    return response
+
+
+def _break_off(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    response.force_close()
+    if request.transport is not None:
+        request.transport.abort()

@@ -1,0 +1,38 @@
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from scalemesh.artifacts import ArtifactStore, DirectoryStore, open_s3_store
+from tests.artifacts.s3_server import S3Server, run_s3_server
+
+
+@pytest.fixture(scope="session")
+async def s3_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3Server]:
+    """One for a worker: each test has a prefix of its own in its bucket."""
+    async with run_s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(params=["directory", "s3"])
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, s3_server: S3Server
+) -> AsyncIterator[ArtifactStore]:
+    """Each implementation in turn."""
+    if request.param == "directory":
+        yield DirectoryStore(tmp_path)
+        return
+    async with open_s3_store(
+        s3_server.bucket,
+        endpoint_url=s3_server.endpoint_url,
+        access_key_id=s3_server.access_key_id,
+        secret_access_key=s3_server.secret_access_key,
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A prefix of this test's own, with its final slash."""
+    return f"__output/{secrets.token_hex(6)}/"

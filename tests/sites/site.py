@@ -1,0 +1,102 @@
+"""Small sites made by hand: their manifest, and their blobs in a store."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from scalemesh import keys
+from scalemesh.artifacts import ArtifactStore
+from scalemesh.model import DeploymentID, ProjectID, SiteRoute
+from scalemesh.sites.manifest import Manifest, parse_manifest
+
+CREATED_AT = datetime(2026, 3, 4, 5, 6, 7, 890_000, tzinfo=UTC)
+LAST_MODIFIED = "Wed, 04 Mar 2026 05:06:07 GMT"
+
+TYPES = {
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "png": "image/png",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """``encodings`` are made up by hand, so that a test sees which one it got."""
+
+    content: bytes
+    fingerprinted: bool = False
+    encodings: Mapping[str, bytes] = field(default_factory=dict)
+
+
+Files = Mapping[str, bytes | File]
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def etag(data: bytes) -> str:
+    return f'"{sha256(data)[:32]}"'
+
+
+def compressed(content: bytes, *, fingerprinted: bool = False) -> File:
+    return File(content, fingerprinted, {"br": b"br:" + content, "gzip": gzip.compress(content, mtime=0)})
+
+
+def manifest_json(files: Files, *, spa: bool = False) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "projectID": "p1",
+        "deploymentID": "d1",
+        "commit": "0" * 40,
+        "framework": "static",
+        "createdAt": CREATED_AT.isoformat(),
+        "files": {path: _entry(path, _as_file(file)) for path, file in files.items()},
+        "redirects": [],
+        "headers": [],
+        "spa": spa,
+    }
+
+
+def manifest(files: Files, *, spa: bool = False) -> Manifest:
+    return parse_manifest(json.dumps(manifest_json(files, spa=spa)).encode())
+
+
+def pages(*paths: str, spa: bool = False) -> Manifest:
+    """A site whose every file has its own path as its content."""
+    return manifest({path: path.encode() for path in paths}, spa=spa)
+
+
+async def publish(
+    store: ArtifactStore, files: Files, *, deployment: str = "d1", spa: bool = False, preview: bool = False
+) -> SiteRoute:
+    """Put a site into ``store`` as a builder would, and return the route to it."""
+    project_id, deployment_id = ProjectID("p1"), DeploymentID(deployment)
+    for file in map(_as_file, files.values()):
+        for data in (file.content, *file.encodings.values()):
+            await store.write(keys.blob(project_id, sha256(data)), data)
+    data = json.dumps(manifest_json(files, spa=spa)).encode()
+    await store.write(keys.manifest(project_id, deployment_id), data)
+    return SiteRoute(project_id, deployment_id, preview=preview)
+
+
+def _as_file(file: bytes | File) -> File:
+    return file if isinstance(file, File) else File(file)
+
+
+def _entry(path: str, file: File) -> dict[str, Any]:
+    return {
+        **_form(file.content),
+        "type": TYPES.get(path.rpartition(".")[2], "application/octet-stream"),
+        "fingerprinted": file.fingerprinted,
+        "encodings": {coding: _form(data) for coding, data in file.encodings.items()},
+    }
+
+
+def _form(data: bytes) -> dict[str, Any]:
+    return {"sha256": sha256(data), "bytes": len(data)}
