@@ -39,7 +39,7 @@ async def run_demo(settings: Settings) -> None:
         project = await _project(api, example)
         deployment = await _post(api, "/deploy", {"projectID": project["projectID"]})
         _say(f"Deploying {example}: {settings.public_url}/deployments/{deployment['deploymentID']}\n")
-        await _print_log(api, deployment["deploymentID"])
+        await _print_log(api, settings.public_url, deployment["deploymentID"])
         await _look_at(api, deployment["websiteUrl"])
         if started_here and sys.stdout.isatty():
             _say("\nPress Ctrl-C to stop the server.")
@@ -112,10 +112,10 @@ async def _project(api: aiohttp.ClientSession, example: str) -> dict[str, Any]:
     return await _post(api, "/project", {"name": f"Demo {example}", "gitUrl": url})
 
 
-async def _print_log(api: aiohttp.ClientSession, deployment_id: str) -> None:
+async def _print_log(api: aiohttp.ClientSession, origin: str, deployment_id: str) -> None:
     """The log as it comes; raises DemoFailed where the build does."""
-    origin = {"Origin": str(api._base_url).rstrip("/")}
-    async with api.ws_connect(f"/api/deployments/{deployment_id}/logs/live", headers=origin) as socket:
+    live = f"/api/deployments/{deployment_id}/logs/live"
+    async with api.ws_connect(live, headers={"Origin": origin}) as socket:
         async for message in socket:
             frame = json.loads(message.data)
             if frame["type"] == "lines":

@@ -1,0 +1,73 @@
+# Everything runs from .venv, which the first target that needs it makes.
+
+# The first of these that runs and is new enough; a version manager's stub may exist and not run.
+PYTHON = $(shell for name in python3.13 python3.12 python3.11 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$name && break; done)
+UV := $(shell command -v uv 2>/dev/null)
+SYNC := sync --frozen --inexact --all-extras
+RUN := .venv/bin/python
+INSTALLED := .venv/.installed-from-lock
+
+# Above this many the databases of the test workers cost more than they save.
+TEST_WORKERS_MAX := 4
+
+# uv must use the Python of this machine, not fetch one.
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check bench clean browser
+
+help:
+	@echo 'make run     start Scale Mesh on http://localhost:9000'
+	@echo 'make demo    deploy an example app from its repository to a URL, and open it'
+	@echo 'make test    run the tests, browser tests included'
+	@echo 'make check   run ruff, mypy and import-linter'
+	@echo 'make bench   measure speed and memory'
+	@echo 'make clean   remove .venv and every cache; data in .scalemesh stays'
+
+run: $(INSTALLED)
+	$(RUN) scalemesh.py
+
+demo: $(INSTALLED)
+	$(RUN) scalemesh.py demo
+
+test: $(INSTALLED) browser
+	$(RUN) -m pytest --numprocesses auto --maxprocesses $(TEST_WORKERS_MAX) --dist worksteal
+
+check: $(INSTALLED)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	@# scalemesh.py and scalemesh/ are one module name to mypy, so each has a run of its own.
+	.venv/bin/mypy scalemesh.py
+	.venv/bin/mypy -p scalemesh -p builder -p tests -p bench
+	.venv/bin/lint-imports
+
+bench: $(INSTALLED)
+	$(RUN) -m bench
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+browser:
+	@.ci/install chromium
+
+# A Python is named only where .venv is made: uv replaces an existing .venv whose Python has another path.
+.venv/bin/python:
+	@$(if $(PYTHON),,$(error Scale Mesh needs Python 3.11 or newer. On Debian or Ubuntu: apt-get install python3 python3-venv))
+ifneq ($(UV),)
+	$(UV) venv --python $(PYTHON) .venv
+else
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo 'Python is here without venv. On Debian or Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+endif
+
+$(INSTALLED): pyproject.toml uv.lock | .venv/bin/python
+ifneq ($(UV),)
+	$(UV) $(SYNC)
+else
+	test -x .venv/bin/uv || .venv/bin/python -m pip install --quiet uv
+	.venv/bin/uv $(SYNC)
+endif
+	@touch $@

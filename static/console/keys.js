@@ -1,0 +1,20 @@
+/** Single keys for the log. They rest while somebody types, or has the focus in another control's reach. */
+
+/**
+ * @param {Record<string, () => void>} actions key → what it does
+ */
+export function listenForKeys(actions) {
+  document.addEventListener('keydown', (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (isTyping(event.target) || document.querySelector('dialog[open]')) return;
+    const action = actions[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  });
+}
+
+/** @param {EventTarget|null} target */
+function isTyping(target) {
+  return target instanceof HTMLElement && (target.isContentEditable || target.matches('input, textarea, select'));
+}

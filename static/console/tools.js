@@ -1,0 +1,63 @@
+/** The buttons above the log. Each is a toggle or says what it did. */
+
+import { copyText } from './copy.js';
+import { readSetting, writeSetting } from './settings.js';
+
+const SAID_MS = 2000;
+
+/**
+ * @param {HTMLElement} root
+ * @param {import('./model.js').LogModel} model
+ * @param {import('./view.js').LogView} view
+ * @param {(words: string) => void} announce
+ * @returns {{follow: () => void, wrap: () => void, times: () => void, copy: () => void, help: () => void}}
+ */
+export function setUpTools(root, model, view, announce) {
+  const button = (/** @type {string} */ id) => /** @type {HTMLButtonElement} */ (root.querySelector(`#${id}`));
+  const settings = { wrap: readSetting('wrap', true), times: readSetting('times', false) };
+  const dialog = /** @type {HTMLDialogElement} */ (root.querySelector('#log-keys'));
+
+  const layOut = () => {
+    view.setLayout(settings.wrap, settings.times);
+    button('log-wrap').setAttribute('aria-pressed', String(settings.wrap));
+    button('log-timestamps').setAttribute('aria-pressed', String(settings.times));
+  };
+  const toggle = (/** @type {'wrap'|'times'} */ name) => () => {
+    settings[name] = !settings[name];
+    writeSetting(name, settings[name]);
+    layOut();
+  };
+  const actions = {
+    follow: () => view.follower.set(!view.follower.following),
+    wrap: toggle('wrap'),
+    times: toggle('times'),
+    copy: async () => {
+      const copied = await copyText(model.text());
+      sayFor(button('log-copy'), copied ? 'Copied' : 'Failed');
+      announce(copied ? 'The log is copied.' : 'The log could not be copied. Download it instead.');
+    },
+    help: () => dialog.showModal(),
+  };
+  button('log-follow').addEventListener('click', actions.follow);
+  button('log-wrap').addEventListener('click', actions.wrap);
+  button('log-timestamps').addEventListener('click', actions.times);
+  button('log-copy').addEventListener('click', actions.copy);
+  button('log-help').addEventListener('click', actions.help);
+  // A press beside the list closes it.
+  dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
+  layOut();
+  return actions;
+}
+
+/** Says it on the button for a moment. @param {HTMLButtonElement} button @param {string} words */
+function sayFor(button, words) {
+  const label = button.querySelector('.tool-label');
+  if (!label || button.dataset.said) return;
+  const before = label.textContent;
+  button.dataset.said = 'true';
+  label.textContent = words;
+  setTimeout(() => {
+    label.textContent = before;
+    delete button.dataset.said;
+  }, SAID_MS);
+}

@@ -1,0 +1,156 @@
+"""What a newcomer does, in a real browser."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+
+from tests.parts.git import GitServer
+from tests.parts.server import PASSWORD, Server
+
+pytestmark = pytest.mark.browser
+
+APP = """<!doctype html><title>Counter</title><div id="root"></div>
+<script type="module" src="/assets/app-4f3c2a1b.js"></script>"""
+SCRIPT = "document.getElementById('root').innerHTML = '<h1>Hello from the app</h1>'"
+# Enough that lines are seen to arrive before the build is over.
+BUILD = (
+    "for i in 1 2 3 4 5 6 7 8 9 10; do printf '\\033[32mstep %s\\033[0m\\n' $i; sleep 0.1; done; "
+    "echo '<img src=x onerror=alert(1)>'"
+)
+
+
+@pytest.fixture
+async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
+    context = await chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(15_000)
+    yield context
+    await context.close()
+
+
+@pytest.fixture
+async def page(context: BrowserContext) -> AsyncIterator[Page]:
+    """A page on which a script's error, or something the page's policy blocks, fails the test."""
+    page = await context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if _is_error(message) else None)
+    yield page
+    assert errors == []
+
+
+def _is_error(message: ConsoleMessage) -> bool:
+    # Chromium also reports every answer of 400 and above, which some tests are about.
+    return message.type == "error" and not message.text.startswith("Failed to load resource")
+
+
+async def sign_up(page: Page, server: Server, email: str) -> None:
+    await page.goto(f"http://localhost:{server.port}/")
+    await page.get_by_role("link", name="Sign up").first.click()
+    await page.get_by_label("Name").fill("Ada")
+    await page.get_by_label("Email").fill(email)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="No project yet")).to_be_visible()
+
+
+async def test_a_newcomer_signs_up_deploys_a_repository_watches_it_and_opens_the_site(
+    page: Page, server: Server, git_server: GitServer
+) -> None:
+    url = await git_server.make_repo("journey", {"index.html": APP, "assets/app-4f3c2a1b.js": SCRIPT})
+    await sign_up(page, server, "journey@example.com")
+
+    await page.get_by_role("link", name="New project").first.click()
+    await page.get_by_label("Name").fill("Journey")
+    await page.get_by_label("Git repository").fill(url)
+    await page.get_by_text("Build settings").click()
+    await page.get_by_label("Build command").fill(BUILD)
+    await page.get_by_role("button", name="Save and deploy").click()
+
+    await expect(page).to_have_url(re.compile(r"/deployments/[a-z0-9]{12}$"))
+    log = page.get_by_role("log")
+    await expect(log).to_contain_text("step 1")
+    await expect(page.locator("#status")).to_have_text("Building")
+    await expect(log).to_contain_text("step 10")
+    await expect(page.locator("#status")).to_have_text("Ready", timeout=30_000)
+    await expect(log).to_contain_text("<img src=x onerror=alert(1)>")
+    assert await log.locator("img").count() == 0
+
+    await page.get_by_role("link", name="Open site").click()
+    await expect(page).to_have_url(f"http://journey.localhost:{server.port}/")
+    await expect(page.get_by_role("heading", name="Hello from the app")).to_be_visible()
+
+
+async def test_a_failed_build_says_why_beside_its_log_without_a_reload(
+    page: Page, server: Server, git_server: GitServer
+) -> None:
+    url = await git_server.make_repo("fails-in-the-browser", {"index.html": APP})
+    await sign_up(page, server, "failing@example.com")
+    await page.goto(f"http://localhost:{server.port}/projects/new")
+    await page.get_by_label("Name").fill("Failing")
+    await page.get_by_label("Git repository").fill(url)
+    await page.get_by_text("Build settings").click()
+    await page.get_by_label("Build command").fill("echo about to fail; sleep 0.5; exit 3")
+    await page.get_by_role("button", name="Save and deploy").click()
+
+    await expect(page.locator("#status")).to_have_text("Failed", timeout=30_000)
+    await expect(page.locator("#failure")).to_be_visible()
+    await expect(page.locator("#failure")).to_contain_text("3")
+    await expect(page.get_by_role("log")).to_contain_text("about to fail")
+
+
+async def test_the_log_comes_back_whole_after_the_connection_was_lost(
+    page: Page, context: BrowserContext, server: Server, git_server: GitServer
+) -> None:
+    url = await git_server.make_repo("reconnects", {"index.html": APP})
+    await sign_up(page, server, "reconnect@example.com")
+    await page.goto(f"http://localhost:{server.port}/projects/new")
+    await page.get_by_label("Name").fill("Reconnects")
+    await page.get_by_label("Git repository").fill(url)
+    await page.get_by_text("Build settings").click()
+    await page.get_by_label("Build command").fill("for i in $(seq 60); do echo line-$i-; sleep 0.1; done")
+    await page.get_by_role("button", name="Save and deploy").click()
+    log = page.get_by_role("log")
+    await expect(log).to_contain_text("line-5-")
+
+    await context.set_offline(True)
+    await expect(page.locator("#log-connection")).not_to_have_text(re.compile("Live"))
+    await context.set_offline(False)
+
+    await expect(page.locator("#status")).to_have_text("Ready", timeout=30_000)
+    text = await log.inner_text()
+    assert re.findall(r"line-(\d+)-", text.split("echo line-$i-", 1)[-1]) == [str(n) for n in range(1, 61)]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_no_page_scrolls_sideways(chromium: Browser, server: Server, width: int, scheme: str) -> None:
+    context = await chromium.new_context(
+        viewport={"width": width, "height": 844},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    page = await context.new_page()
+    await sign_up(page, server, f"narrow-{width}-{scheme}@example.com")
+    for path in ("/", "/projects/new", "/account", "/nothing-here"):
+        await page.goto(f"http://localhost:{server.port}{path}")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
+    await context.close()
+
+
+async def test_everything_can_be_done_with_the_keyboard(page: Page, server: Server) -> None:
+    await sign_up(page, server, "keyboard@example.com")
+    await page.keyboard.press("Tab")
+    await expect(page.locator(".skip-link")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="New project")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Name")).to_be_focused()
+    await page.keyboard.type("Keys")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type("nonsense")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Git repository")).to_be_focused()
+    await expect(page.get_by_label("Git repository")).to_have_value("nonsense")
+    await expect(page.get_by_label("Name")).to_have_value("Keys")
