@@ -80,7 +80,12 @@ def init_app(settings: Settings, resources: Resources, sandbox: str) -> web.Appl
         site_url=settings.site_url,
     )
     dispatcher = Dispatcher(
-        resources.pool, resources.store, worker, announcer, concurrency=settings.build_concurrency
+        resources.pool,
+        resources.store,
+        worker,
+        announcer,
+        concurrency=settings.build_concurrency,
+        alone=settings.embeds_postgres,
     )
     sites = Sites(_route_fetcher(resources.pool), resources.store)
     app = web.Application(

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from scalemesh.artifacts.directory import DirectoryStore
-from scalemesh.artifacts.s3 import open_s3_store
 from scalemesh.artifacts.store import ArtifactStore
 
 __all__ = ["ArtifactStore", "DirectoryStore", "open_s3_store", "open_store"]
@@ -24,6 +23,9 @@ async def open_store(
     Nothing is contacted: ``check()`` says whether an S3 store answers.
     """
     if bucket:
+        # botocore is 25 MB and a third of a second that only this way of storing needs.
+        from scalemesh.artifacts.s3 import open_s3_store
+
         async with open_s3_store(bucket, endpoint_url=endpoint_url or None) as store:
             yield store
     else:

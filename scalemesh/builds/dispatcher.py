@@ -7,38 +7,51 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
-from scalemesh.builds.outcome import LOST
 from scalemesh.builds.worker import LEASE, Worker
 from scalemesh.db import projects, queue, sessions
 from scalemesh.db.pool import UNAVAILABLE, Pool
+from scalemesh.db.queue import LostLease
 from scalemesh.keys import project_prefix
 from scalemesh.logs.events import Announcer, StatusChanged
-from scalemesh.model import Status
 
 logger = logging.getLogger(__name__)
 
 # A deploy in this process wakes the dispatcher at once; this is for those that other processes queued.
 _POLL_S = 1.0
-_SWEEP_S = 3.0
+_SWEEP_S = 1.0
 _TIDY_S = 60.0
 _TIDY_PROJECTS = 10
+# A builder whose server is gone ends within 5 s of that; before, its deployment must not be built again.
+_ORPHAN_GRACE = timedelta(seconds=5)
 
 _AWAY: tuple[type[Exception], ...] = (StoreUnavailable, *UNAVAILABLE)
 
 
 class Dispatcher:
-    """Builds at most ``concurrency`` deployments, over all servers of one database."""
+    """Builds at most ``concurrency`` deployments, over all servers of one database.
+
+    ``alone`` says that no other server uses it, so leases from before the start are nobody's.
+    """
 
     def __init__(
-        self, pool: Pool, store: ArtifactStore, worker: Worker, announcer: Announcer, *, concurrency: int
+        self,
+        pool: Pool,
+        store: ArtifactStore,
+        worker: Worker,
+        announcer: Announcer,
+        *,
+        concurrency: int,
+        alone: bool,
     ) -> None:
         self._pool = pool
         self._store = store
         self._worker = worker
         self._announcer = announcer
         self._concurrency = concurrency
+        self._alone = alone
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._awake = asyncio.Event()
         self._builds: set[asyncio.Task[None]] = set()
@@ -50,6 +63,8 @@ class Dispatcher:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Dispatches inside the block; at its end builds are stopped and given back to the queue."""
+        if self._alone:
+            await queue.shorten_leases(self._pool, _ORPHAN_GRACE)
         loops = [
             asyncio.create_task(self._claim_for_ever(), name="dispatcher"),
             asyncio.create_task(_every(_SWEEP_S, self._sweep), name="lease sweep"),
@@ -71,6 +86,8 @@ class Dispatcher:
                     pass
             except UNAVAILABLE as error:
                 logger.warning("the queue can't be read now: %s", error)
+            except Exception:
+                logger.exception("claiming a deployment broke")
             try:
                 async with asyncio.timeout(_POLL_S):
                     await self._awake.wait()
@@ -97,11 +114,15 @@ class Dispatcher:
             logger.error("%s broke; its lease will lapse", task.get_name(), exc_info=error)
 
     async def _sweep(self) -> None:
-        for swept in await queue.sweep_lapsed(self._pool, LOST):
-            logger.warning("deployment %s lost its builder and is %s now", swept.deployment_id, swept.status)
-            await self._announcer.announce(StatusChanged(swept.deployment_id, swept.status))
-            if swept.status is Status.QUEUED:
-                self.wake()
+        sweeper = f"{self._name}:sweep"
+        while claim := await queue.take_over_lapsed(self._pool, worker=sweeper, lease=LEASE):
+            try:
+                status = await self._worker.conclude(claim)
+            except LostLease:
+                continue
+            logger.warning("deployment %s lost its worker and is %s now", claim.deployment_id, status)
+            await self._announcer.announce(StatusChanged(claim.deployment_id, status))
+            self.wake()
 
     async def _tidy(self) -> None:
         await sessions.delete_expired_sessions(self._pool)
@@ -116,4 +137,6 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
             await work()
         except _AWAY as error:
             logger.warning("%s waits: %s", work.__name__, error)
+        except Exception:
+            logger.exception("%s broke, and is tried again", work.__name__)
         await asyncio.sleep(seconds)

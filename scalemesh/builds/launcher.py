@@ -17,8 +17,11 @@ class RunningBuild(Protocol):
         May be called again, and be canceled, without disturbing the build.
         """
 
-    async def stop(self) -> None:
-        """Return once the builder and everything it started are gone, within seconds."""
+    async def stop(self, *, canceled: bool = False) -> None:
+        """Return once the builder and everything it started are gone, within seconds.
+
+        ``canceled`` is for the log's last line: whether somebody wanted this, or the server goes away.
+        """
 
 
 class Launcher(Protocol):

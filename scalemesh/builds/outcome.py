@@ -12,6 +12,8 @@ LOST = Failure(
     hint="This is the platform's fault, not your project's. Deploy again; if it goes on, tell whoever runs "
     "this server.",
 )
+# What a builder says that was told to stop: no reason for anything.
+_INTERRUPTED = ("canceled", "server_lost")
 _UNEXPLAINED = Failure(
     code="build_failed",
     message="The build failed.",
@@ -43,24 +45,25 @@ class Retry:
 Outcome = Publish | Fail | Cancel | Retry
 
 
-def decide_outcome(exit_status: int, result: BuildResult | None, *, attempt: int, canceled: bool) -> Outcome:
+def decide_outcome(result: BuildResult | None, *, attempt: int, canceled: bool) -> Outcome:
     """``result`` is what the archive says, of this attempt or of one before it, or None.
 
-    A cancel that came too late, after the upload was whole, is still a cancel: nothing went live.
+    The builder writes it at its very end, so without one it was lost, whatever its exit status. A cancel
+    that came too late, after the upload was whole, is still a cancel: nothing went live.
     """
     if result is not None and result.attempt != attempt:
         result = None
     facts = _facts(result)
     if canceled:
         return Cancel(facts)
-    if exit_status == 0 and result is not None and result.exit == 0:
+    if result is not None and result.exit == 0:
         return Publish(facts)
-    if exit_status in (1, 2):
-        failure = result.failure if result else None
+    failure = result.failure if result else None
+    if result is not None and result.exit in (1, 2):
         return Fail(failure or _UNEXPLAINED, facts)
     if attempt < MAX_ATTEMPTS:
         return Retry()
-    return Fail(LOST, facts)
+    return Fail(LOST if failure is None or failure.code in _INTERRUPTED else failure, facts)
 
 
 def _facts(result: BuildResult | None) -> BuildFacts:

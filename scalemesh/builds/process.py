@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import psutil
 
 from scalemesh.builds.launcher import LaunchFailed, RunningBuild
 from scalemesh.model import DeploymentID
@@ -16,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The builder writes its log and exits within 5 s of a SIGTERM; a builder that doesn't is killed.
+# The builder writes its log and exits within 5 s of being told; a builder that doesn't is killed.
 _STOP_GRACE_S = 8.0
 # Of what the builder itself says on stderr, the end is worth a line in the server's log.
 _STDERR_TAIL_BYTES = 4096
@@ -38,22 +41,32 @@ class ProcessLauncher:
 
     async def launch(self, deployment_id: DeploymentID, environment: Mapping[str, str]) -> RunningBuild:
         uid = self._take_uid()
+        workspace = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="scalemesh-build-"))
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 "builder",
                 cwd=ROOT,
-                env={**_passed_on(os.environ), **environment, "SUPERVISED": "1", "BUILD_UID": str(uid)},
+                env={
+                    **_passed_on(os.environ),
+                    **environment,
+                    "SUPERVISED": "1",
+                    "BUILD_UID": str(uid),
+                    "WORKSPACE": str(workspace),
+                },
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
             )
-        except OSError as error:
+        except BaseException as error:
             self._uids_in_use.discard(uid)
-            raise LaunchFailed(str(error)) from error
-        return ProcessBuild(process, deployment_id, on_end=lambda: self._uids_in_use.discard(uid))
+            workspace.rmdir()
+            if isinstance(error, OSError):
+                raise LaunchFailed(str(error)) from error
+            raise
+        return ProcessBuild(process, deployment_id, workspace, lambda: self._uids_in_use.discard(uid))
 
     def _take_uid(self) -> int:
         uid = _FIRST_BUILD_UID
@@ -65,31 +78,37 @@ class ProcessLauncher:
 
 class ProcessBuild:
     def __init__(
-        self, process: asyncio.subprocess.Process, deployment_id: DeploymentID, on_end: Callable[[], None]
+        self,
+        process: asyncio.subprocess.Process,
+        deployment_id: DeploymentID,
+        workspace: Path,
+        on_end: Callable[[], None],
     ) -> None:
         self._process = process
         self._deployment_id = deployment_id
+        self._workspace = workspace
         self._on_end = on_end
         self._ended = asyncio.create_task(self._watch(), name=f"builder of {deployment_id}")
 
     async def wait(self) -> int:
         return await asyncio.shield(self._ended)
 
-    async def stop(self) -> None:
-        self._signal(signal.SIGTERM)
+    async def stop(self, *, canceled: bool = False) -> None:
+        if canceled and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+        self._let_go()
         try:
             async with asyncio.timeout(_STOP_GRACE_S):
                 await self.wait()
         except TimeoutError:
-            logger.warning("the builder of %s ignores SIGTERM, killing it", self._deployment_id)
-            self._signal(signal.SIGKILL)
+            logger.warning("the builder of %s does not stop, killing it", self._deployment_id)
+            _kill_tree(self._process.pid)
             await self.wait()
 
-    def _signal(self, number: signal.Signals) -> None:
-        # Between the process's end and asyncio's hearing of it there is a moment without a process.
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
+    def _let_go(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     async def _watch(self) -> int:
         assert self._process.stderr is not None
@@ -97,8 +116,9 @@ class ProcessBuild:
         while chunk := await self._process.stderr.read(_STDERR_TAIL_BYTES):
             tail = (tail + chunk)[-_STDERR_TAIL_BYTES:]
         status = await self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        self._let_go()
+        # Of a builder that was killed; every other one has removed it.
+        await asyncio.to_thread(_remove, self._workspace)
         self._on_end()
         if tail:
             logger.warning(
@@ -108,6 +128,23 @@ class ProcessBuild:
                 tail.decode(errors="replace").strip(),
             )
         return status
+
+
+def _kill_tree(pid: int) -> None:
+    """The builder's commands have sessions of their own, so a process group is not all of it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        builder = psutil.Process(pid)
+        builder.suspend()
+        for process in [*builder.children(recursive=True), builder]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def _remove(workspace: Path) -> None:
+    for directory, _, _ in os.walk(workspace):
+        with contextlib.suppress(OSError):
+            Path(directory).chmod(0o700)
+    shutil.rmtree(workspace, ignore_errors=True)
 
 
 def _passed_on(environ: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -18,9 +19,9 @@ from scalemesh.db import queue
 from scalemesh.db.pool import UNAVAILABLE, Pool
 from scalemesh.db.queue import BuildFacts, Claim, LostLease
 from scalemesh.logs import stream
-from scalemesh.logs.archive import ArchiveDamaged, BuildLog, fetch_build_log, write_build_log
+from scalemesh.logs.archive import ArchiveDamaged, BuildLog, BuildResult, fetch_build_log, write_build_log
 from scalemesh.logs.events import Announcer, StatusChanged
-from scalemesh.model import Failure, Status
+from scalemesh.model import Failure, LogLine, Status
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +67,8 @@ class Worker:
 
     async def build(self, claim: Claim) -> None:
         """Build, and write down what came of it. Canceled, it stops the builder and gives the claim back."""
-        await self._announce(claim, Status.BUILDING)
         try:
+            await self._announce(claim, Status.BUILDING)
             status = await self._run(claim)
         except LostLease:
             logger.warning(
@@ -79,8 +80,13 @@ class Worker:
         else:
             await self._announce(claim, status)
 
+    async def conclude(self, claim: Claim) -> Status:
+        """Write down what came of a build that nobody works on any more. Raises LostLease."""
+        canceled = await _persistently(lambda: queue.renew_lease(self._pool, claim, LEASE))
+        outcome = await _persistently(lambda: self._outcome(claim, canceled))
+        return await self._record(claim, outcome)
+
     async def _run(self, claim: Claim) -> Status:
-        first_seq = await self._first_seq(claim)
         try:
             environment = builder_environment(
                 claim,
@@ -88,59 +94,55 @@ class Worker:
                 env=self._secrets.open(claim.env_encrypted),
                 site_url=self._site_url(claim.slug),
                 deadline=datetime.now(UTC) + self._build_timeout,
-                first_seq=first_seq,
+                first_seq=await self._first_seq(claim),
             )
             running = await self._launcher.launch(claim.deployment_id, environment)
         except SecretUnreadable as error:
             hint = "Enter the project's variables again."
             failure = Failure("variables_unreadable", f"The build can't start: {error}.", hint)
-            return await self._record(claim, Fail(failure, BuildFacts()), first_seq)
+            return await self._record(claim, Fail(failure, BuildFacts()))
         except LaunchFailed as error:
             logger.error("could not launch a builder: %s", error)  # noqa: TRY400 - the message says it all
-            return await self._record(
-                claim, decide_outcome(3, None, attempt=claim.attempt, canceled=False), first_seq
-            )
+            return await self.conclude(claim)
         try:
-            exit_status, canceled = await self._supervise(claim, running)
+            await self._supervise(claim, running)
         finally:
             await running.stop()
-        outcome = await _persistently(lambda: self._outcome(claim, exit_status, canceled))
-        return await self._record(claim, outcome, first_seq)
+        return await self.conclude(claim)
 
-    async def _supervise(self, claim: Claim, running: RunningBuild) -> tuple[int, bool]:
+    async def _supervise(self, claim: Claim, running: RunningBuild) -> None:
         """Renew the lease until the builder ends. Raises LostLease."""
         loop = asyncio.get_running_loop()
         stop_at = loop.time() + self._build_timeout.total_seconds() + _DEADLINE_GRACE_S
         held_until = loop.time() + LEASE.total_seconds()
-        canceled = False
         waiting = asyncio.ensure_future(running.wait())
         while True:
             done, _ = await asyncio.wait({waiting}, timeout=_RENEW_S)
             if done:
-                return waiting.result(), canceled
+                return
             try:
-                canceled = await queue.renew_lease(self._pool, claim, LEASE)
+                if await queue.renew_lease(self._pool, claim, LEASE):
+                    await running.stop(canceled=True)
                 held_until = loop.time() + LEASE.total_seconds()
             except UNAVAILABLE as error:
                 logger.warning("could not renew the lease of %s: %s", claim.deployment_id, error)
                 if loop.time() > held_until:
                     raise LostLease from error
-            if canceled or loop.time() > stop_at:
+            if loop.time() > stop_at:
                 await running.stop()
 
-    async def _outcome(self, claim: Claim, exit_status: int, canceled: bool) -> Outcome:
+    async def _outcome(self, claim: Claim, canceled: bool) -> Outcome:
         try:
             log = await fetch_build_log(self._store, claim.project_id, claim.deployment_id)
         except ArchiveDamaged:
             logger.exception("the log of %s is damaged", claim.deployment_id)
             log = None
         result = log.result if log else None
-        return decide_outcome(exit_status, result, attempt=claim.attempt, canceled=canceled)
+        return decide_outcome(result, attempt=claim.attempt, canceled=canceled)
 
-    async def _record(self, claim: Claim, outcome: Outcome, first_seq: int) -> Status:
+    async def _record(self, claim: Claim, outcome: Outcome) -> Status:
         """Write the outcome; the log is whole in the archive before anybody can see the end."""
-        if not isinstance(outcome, Retry):
-            await self._complete_log(claim, outcome, first_seq)
+        await self._complete_log(claim, outcome)
         return await _persistently(lambda: self._mark(claim, outcome))
 
     async def _mark(self, claim: Claim, outcome: Outcome) -> Status:
@@ -154,37 +156,40 @@ class Worker:
                 await queue.mark_canceled(self._pool, claim, facts)
                 return Status.CANCELED
             case Retry():
-                await queue.requeue(self._pool, claim)
-                return Status.QUEUED
+                return await queue.requeue(self._pool, claim)
 
-    async def _complete_log(self, claim: Claim, outcome: Outcome, first_seq: int) -> None:
-        """Add what the builder's archive lacks: an earlier attempt's lines, or all where it wrote none."""
+    async def _complete_log(self, claim: Claim, outcome: Outcome) -> None:
+        """Put into the archive what it lacks: the lines of an earlier attempt or a lost builder, and why."""
         try:
             log = await fetch_build_log(self._store, claim.project_id, claim.deployment_id)
-            written = log is not None and log.result is not None and log.result.attempt == claim.attempt
-            if written and first_seq == 1:
-                await stream.expire(self._redis, claim.deployment_id)
-                return
-            if not written and isinstance(outcome, Fail):
-                await stream.append_system_line(
-                    self._redis,
-                    claim.project_id,
-                    claim.deployment_id,
-                    phase="publish",
-                    text=f"{outcome.failure.message} {outcome.failure.hint}",
-                )
-            live = await stream.read_lines(self._redis, claim.deployment_id, 0)
-            if written:
-                assert log is not None
-                lines = [line for line in live if line.seq < first_seq] + list(log.lines)
-                whole = BuildLog(lines, log.result)
-            else:
-                whole = BuildLog(live, None)
-            await write_build_log(self._store, claim.project_id, claim.deployment_id, whole)
+            if log is not None and (log.result is None or log.result.attempt != claim.attempt):
+                log = None
+            last_word = _last_word(outcome, log.result if log else None)
+            if log is None or not log.lines or log.lines[0].seq > 1 or last_word:
+                lines = await self._whole_log(claim, log.lines if log else (), last_word)
+                whole = BuildLog(lines, log.result if log else None)
+                await write_build_log(self._store, claim.project_id, claim.deployment_id, whole)
             await stream.expire(self._redis, claim.deployment_id)
         except (RedisError, StoreUnavailable, ArchiveDamaged):
             # The outcome matters more than its log, and the stream still has the lines.
             logger.exception("the log of %s could not be completed", claim.deployment_id)
+
+    async def _whole_log(
+        self, claim: Claim, archived: Sequence[LogLine], last_word: str | None
+    ) -> Sequence[LogLine]:
+        """The stream's lines up to the ``archived`` ones, those, and ``last_word`` as the server's own."""
+        live = await stream.read_lines(self._redis, claim.deployment_id, 0)
+        lines = [line for line in live if not archived or line.seq < archived[0].seq]
+        lines += archived
+        if last_word is None:
+            return lines
+        phase = lines[-1].phase if lines else "clone"
+        await stream.append_system_line(
+            self._redis, claim.project_id, claim.deployment_id, phase=phase, text=last_word
+        )
+        added = (await stream.read_lines(self._redis, claim.deployment_id, 0))[-1]
+        # The stream may lack the archive's last lines, and then gave a number that they have.
+        return [*lines, replace(added, seq=max(added.seq, lines[-1].seq + 1 if lines else 1))]
 
     async def _first_seq(self, claim: Claim) -> int:
         """1, or on a later attempt the number after the last line that an earlier one wrote."""
@@ -197,15 +202,29 @@ class Worker:
             return 1
 
     async def _give_back(self, claim: Claim) -> None:
+        await self._complete_log(claim, Retry())
         try:
-            await queue.requeue(self._pool, claim)
+            status = await queue.requeue(self._pool, claim)
         except _LOST_OR_AWAY as error:
             logger.warning("deployment %s waits for its lease to lapse: %s", claim.deployment_id, error)
         else:
-            await self._announce(claim, Status.QUEUED)
+            await self._announce(claim, status)
 
     async def _announce(self, claim: Claim, status: Status) -> None:
         await self._announcer.announce(StatusChanged(claim.deployment_id, status))
+
+
+def _last_word(outcome: Outcome, result: BuildResult | None) -> str | None:
+    """What the log's end must say; None where the builder has said it, or there is nothing to say."""
+    match outcome:
+        case Fail(failure, _) if result is None or result.failure != failure:
+            return f"{failure.message} {failure.hint}"
+        case Cancel() if result is None:
+            return "The build was canceled."
+        case Retry() if result is None:
+            return "The build was interrupted. It starts again."
+        case _:
+            return None
 
 
 async def _persistently(work: Callable[[], Awaitable[T]]) -> T:

@@ -238,24 +238,35 @@ async def request_cancel(pool: Pool, deployment_id: DeploymentID, user_id: UserI
 async def promote_deployment(pool: Pool, deployment_id: DeploymentID, user_id: UserID) -> Deployment:
     """Make it the one that visitors see. Raises DeploymentNotFound, CannotPromote."""
     async with pool.acquire() as connection, connection.transaction():
+        # A promote, a publish and a delete of one project take turns on its row.
+        project_id = await connection.fetchval(
+            """
+            SELECT projects.id
+            FROM projects
+            JOIN deployments ON deployments.project_id = projects.id
+            WHERE deployments.id = $1
+              AND projects.user_id = $2
+              AND projects.deleted_at IS NULL
+            FOR UPDATE OF projects
+            """,
+            deployment_id,
+            user_id,
+        )
+        if project_id is None:
+            raise DeploymentNotFound
         row = await connection.fetchrow(
             f"""
             UPDATE deployments
             SET status = 'ready'
-            FROM projects
-            WHERE projects.id = deployments.project_id
-              AND deployments.id = $1
-              AND projects.user_id = $2
-              AND projects.deleted_at IS NULL
+            WHERE id = $1
               AND status IN ('ready', 'superseded')
             RETURNING {COLUMNS}
             """,  # noqa: S608
             deployment_id,
-            user_id,
         )
         if row is not None:
             await connection.execute(
-                "UPDATE projects SET production_id = $2 WHERE id = $1", row["project_id"], row["id"]
+                "UPDATE projects SET production_id = $2 WHERE id = $1", project_id, deployment_id
             )
             return deployment_record(row)
     current = await get_deployment(pool, deployment_id, user_id)

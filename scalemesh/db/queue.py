@@ -1,7 +1,7 @@
 """The deployments table as a queue: claims, leases, outcomes.
 
-Time is the database's clock. Every write names the attempt it belongs to, so that a worker that lost
-its lease changes nothing.
+Time is the database's clock. Every write names the attempt and the worker it belongs to, so that a worker
+that lost its lease changes nothing.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,17 @@ from scalemesh.model import BuildSettings, Deployment, DeploymentID, Failure, Pr
 # What lies outside the user's control is tried this often; the user's own failure once.
 MAX_ATTEMPTS = 3
 
+# Any constant serves, as long as every server uses the same one: claims take turns on it.
+_CLAIM_LOCK = 7_225_322
+
+_CLAIMED = """
+    deployments.id, project_id, attempt, worker, slug, git_url, coalesce(ref, branch) AS ref, branch,
+    root_directory, install_command, build_command, output_directory, env_encrypted, no_cache
+"""
+
 
 class LostLease(Exception):
-    """Another worker, a cancel or the sweep has taken the deployment; this one's word no longer counts."""
+    """Another worker or the sweep has taken the deployment; this one's word no longer counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,7 @@ class Claim:
     deployment_id: DeploymentID
     project_id: ProjectID
     attempt: int
+    worker: str
     slug: str
     git_url: str
     ref: str | None
@@ -47,14 +56,37 @@ class BuildFacts:
     bytes: int | None = None
 
 
+def _claim(row: asyncpg.Record) -> Claim:
+    return Claim(
+        deployment_id=DeploymentID(row["id"]),
+        project_id=ProjectID(row["project_id"]),
+        attempt=row["attempt"],
+        worker=row["worker"],
+        slug=row["slug"],
+        git_url=row["git_url"],
+        ref=row["ref"],
+        build=BuildSettings(
+            branch=row["branch"],
+            root_directory=row["root_directory"],
+            install_command=row["install_command"],
+            build_command=row["build_command"],
+            output_directory=row["output_directory"],
+        ),
+        env_encrypted=row["env_encrypted"],
+        no_cache=row["no_cache"],
+    )
+
+
 async def claim_deployment(pool: Pool, *, worker: str, lease: timedelta, concurrency: int) -> Claim | None:
     """Take the oldest deployment that may be built now, or None.
 
     One build a project, ``concurrency`` in all.
     """
-    try:
-        row = await pool.fetchrow(
-            """
+    async with pool.acquire() as connection, connection.transaction():
+        # Two claims at once would not see each other's build, and together exceed the limits.
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _CLAIM_LOCK)
+        row = await connection.fetchrow(
+            f"""
             WITH candidate AS (
                 SELECT deployments.id
                 FROM deployments
@@ -75,37 +107,54 @@ async def claim_deployment(pool: Pool, *, worker: str, lease: timedelta, concurr
             FROM candidate, projects
             WHERE deployments.id = candidate.id
               AND projects.id = deployments.project_id
-            RETURNING deployments.id, project_id, attempt, slug, git_url, coalesce(ref, branch) AS ref,
-                branch, root_directory, install_command, build_command, output_directory, env_encrypted,
-                no_cache
-            """,
+            RETURNING {_CLAIMED}
+            """,  # noqa: S608
             worker,
             lease,
             concurrency,
         )
-    except asyncpg.UniqueViolationError as error:
-        # Two dispatchers took two deployments of one project at the same moment; this one lets go.
-        if error.constraint_name == "deployments_one_building_key":
-            return None
-        raise
-    if row is None:
-        return None
-    return Claim(
-        deployment_id=DeploymentID(row["id"]),
-        project_id=ProjectID(row["project_id"]),
-        attempt=row["attempt"],
-        slug=row["slug"],
-        git_url=row["git_url"],
-        ref=row["ref"],
-        build=BuildSettings(
-            branch=row["branch"],
-            root_directory=row["root_directory"],
-            install_command=row["install_command"],
-            build_command=row["build_command"],
-            output_directory=row["output_directory"],
-        ),
-        env_encrypted=row["env_encrypted"],
-        no_cache=row["no_cache"],
+    return _claim(row) if row else None
+
+
+async def take_over_lapsed(pool: Pool, *, worker: str, lease: timedelta) -> Claim | None:
+    """Take a deployment from a worker whose lease ran out, or None. The attempt stays the same.
+
+    ``worker`` must be a name that builds nothing itself, or the old worker is not kept out.
+    """
+    row = await pool.fetchrow(
+        f"""
+        WITH lapsed AS (
+            SELECT deployments.id
+            FROM deployments
+            WHERE status = 'building'
+              AND lease_until < now()
+            ORDER BY lease_until
+            LIMIT 1
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE deployments
+        SET worker = $1, lease_until = now() + $2::interval
+        FROM lapsed, projects
+        WHERE deployments.id = lapsed.id
+          AND projects.id = deployments.project_id
+        RETURNING {_CLAIMED}
+        """,  # noqa: S608
+        worker,
+        lease,
+    )
+    return _claim(row) if row else None
+
+
+async def shorten_leases(pool: Pool, left: timedelta) -> None:
+    """For a server that knows to be the only one: whoever held a lease before it is gone."""
+    await pool.execute(
+        """
+        UPDATE deployments
+        SET lease_until = now() + $1::interval
+        WHERE status = 'building'
+          AND lease_until > now() + $1::interval
+        """,
+        left,
     )
 
 
@@ -114,14 +163,16 @@ async def renew_lease(pool: Pool, claim: Claim, lease: timedelta) -> bool:
     cancel_wanted: bool | None = await pool.fetchval(
         """
         UPDATE deployments
-        SET lease_until = now() + $3::interval
+        SET lease_until = now() + $4::interval
         WHERE id = $1
           AND attempt = $2
+          AND worker = $3
           AND status = 'building'
         RETURNING cancel_wanted
         """,
         claim.deployment_id,
         claim.attempt,
+        claim.worker,
         lease,
     )
     if cancel_wanted is None:
@@ -132,7 +183,7 @@ async def renew_lease(pool: Pool, claim: Claim, lease: timedelta) -> bool:
 async def mark_published(pool: Pool, claim: Claim, facts: BuildFacts) -> Deployment:
     """The upload is whole: go live, or be ``superseded`` where a newer deployment went live first.
 
-    Raises LostLease, also where a cancel came before.
+    A cancel that came before makes it ``canceled``. Raises LostLease.
     """
     async with pool.acquire() as connection, connection.transaction():
         # Deploys and publishes of one project take turns on its row, so "newer" has one meaning.
@@ -140,22 +191,27 @@ async def mark_published(pool: Pool, claim: Claim, facts: BuildFacts) -> Deploym
         row = await connection.fetchrow(
             f"""
             UPDATE deployments
-            SET status = CASE WHEN EXISTS (
-                    SELECT FROM deployments AS newer
-                    WHERE newer.project_id = deployments.project_id
-                      AND newer.number > deployments.number
-                      AND newer.status = 'ready'
-                ) THEN 'superseded' ELSE 'ready' END,
-                commit_sha = $3, commit_message = $4, framework = $5, files = $6, bytes = $7,
+            SET status = CASE
+                    WHEN cancel_wanted THEN 'canceled'
+                    WHEN EXISTS (
+                        SELECT FROM deployments AS newer
+                        WHERE newer.project_id = deployments.project_id
+                          AND newer.number > deployments.number
+                          AND newer.status = 'ready'
+                    ) THEN 'superseded'
+                    ELSE 'ready'
+                END,
+                commit_sha = $4, commit_message = $5, framework = $6, files = $7, bytes = $8,
                 finished_at = now(), worker = NULL, lease_until = NULL
             WHERE id = $1
               AND attempt = $2
+              AND worker = $3
               AND status = 'building'
-              AND NOT cancel_wanted
             RETURNING {COLUMNS}
             """,  # noqa: S608
             claim.deployment_id,
             claim.attempt,
+            claim.worker,
             facts.commit,
             facts.commit_message,
             facts.framework,
@@ -193,16 +249,18 @@ async def _end(pool: Pool, claim: Claim, status: Status, failure: Failure | None
     found = await pool.fetchval(
         """
         UPDATE deployments
-        SET status = $3, finished_at = now(), worker = NULL, lease_until = NULL,
-            error_code = $4, error_message = $5, error_hint = $6,
-            commit_sha = $7, commit_message = $8, framework = $9
+        SET status = $4, finished_at = now(), worker = NULL, lease_until = NULL,
+            error_code = $5, error_message = $6, error_hint = $7,
+            commit_sha = $8, commit_message = $9, framework = $10
         WHERE id = $1
           AND attempt = $2
+          AND worker = $3
           AND status = 'building'
         RETURNING true
         """,
         claim.deployment_id,
         claim.attempt,
+        claim.worker,
         status.value,
         failure.code if failure else None,
         failure.message if failure else None,
@@ -215,55 +273,24 @@ async def _end(pool: Pool, claim: Claim, status: Status, failure: Failure | None
         raise LostLease
 
 
-async def requeue(pool: Pool, claim: Claim) -> None:
-    """Give the deployment back: what broke was not the user's. Raises LostLease."""
-    found = await pool.fetchval(
+async def requeue(pool: Pool, claim: Claim) -> Status:
+    """Give the deployment back: ``queued``, or ``canceled`` where that is wanted. Raises LostLease."""
+    status = await pool.fetchval(
         """
         UPDATE deployments
-        SET status = 'queued', worker = NULL, lease_until = NULL
+        SET status = CASE WHEN cancel_wanted THEN 'canceled' ELSE 'queued' END,
+            finished_at = CASE WHEN cancel_wanted THEN now() END,
+            worker = NULL, lease_until = NULL
         WHERE id = $1
           AND attempt = $2
+          AND worker = $3
           AND status = 'building'
-        RETURNING true
+        RETURNING status
         """,
         claim.deployment_id,
         claim.attempt,
+        claim.worker,
     )
-    if not found:
+    if status is None:
         raise LostLease
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    deployment_id: DeploymentID
-    project_id: ProjectID
-    status: Status
-
-
-async def sweep_lapsed(pool: Pool, lost: Failure) -> list[Swept]:
-    """Take deployments from workers whose lease ran out: build again, cancel, or fail with ``lost``."""
-    rows = await pool.fetch(
-        """
-        UPDATE deployments
-        SET status = CASE
-                WHEN cancel_wanted THEN 'canceled'
-                WHEN attempt >= $1 THEN 'failed'
-                ELSE 'queued'
-            END,
-            finished_at = CASE WHEN cancel_wanted OR attempt >= $1 THEN now() END,
-            error_code = CASE WHEN NOT cancel_wanted AND attempt >= $1 THEN $2 END,
-            error_message = CASE WHEN NOT cancel_wanted AND attempt >= $1 THEN $3 END,
-            error_hint = CASE WHEN NOT cancel_wanted AND attempt >= $1 THEN $4 END,
-            worker = NULL, lease_until = NULL
-        WHERE status = 'building'
-          AND lease_until < now()
-        RETURNING id, project_id, status
-        """,
-        MAX_ATTEMPTS,
-        lost.code,
-        lost.message,
-        lost.hint,
-    )
-    return [
-        Swept(DeploymentID(row["id"]), ProjectID(row["project_id"]), Status(row["status"])) for row in rows
-    ]
+    return Status(status)

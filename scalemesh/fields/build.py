@@ -13,7 +13,9 @@ ENV_MAX_BYTES = 64 * 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 # The sandbox decides these; a project that could would choose which programs the builder starts.
-_RESERVED_ENV = frozenset({"PATH", "HOME", "SHELL", "USER", "IFS", "ENV", "BASH_ENV", "CI", "NODE_ENV"})
+_RESERVED_ENV = frozenset(
+    {"PATH", "HOME", "TMPDIR", "SHELL", "USER", "IFS", "ENV", "BASH_ENV", "CI", "NODE_ENV"}
+)
 _RESERVED_ENV_PREFIXES = ("LD_", "DYLD_", "SCALEMESH", "GIT_")
 
 
@@ -28,6 +30,8 @@ def directory(value: str) -> str | None:
     names = [name for name in value.strip().split("/") if name not in ("", ".")]
     if ".." in names:
         raise ValueError("Give a directory inside the repository: .. leads out of it.")
+    if ".git" in names:
+        raise ValueError("Give a directory of the repository's files, not git's own directory.")
     return "/".join(names) or None
 
 

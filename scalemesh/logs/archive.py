@@ -8,13 +8,14 @@ import asyncio
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from scalemesh import keys
-from scalemesh.artifacts.store import ArtifactNotFound, ArtifactStore
-from scalemesh.logs.lines import line_from
+from scalemesh.artifacts.store import ArtifactNotFound, ArtifactStore, ArtifactTooLarge
+from scalemesh.logs.lines import line_from, line_shape
 from scalemesh.model import DeploymentID, Failure, LogLine, ProjectID
 
 # The builder caps a log at 4 MiB of text and 200,000 lines; the JSON around each line is what makes
@@ -54,6 +55,8 @@ async def fetch_build_log(
         data = await store.read(keys.build_log(project_id, deployment_id), max_bytes=MAX_ARCHIVE_BYTES)
     except ArtifactNotFound:
         return None
+    except ArtifactTooLarge as error:
+        raise ArchiveDamaged(str(error)) from error
     return await asyncio.to_thread(_decode, data)
 
 
@@ -65,6 +68,8 @@ async def write_build_log(
 
 
 def _decode(data: bytes) -> BuildLog:
+    if not data:  # which gzip takes for an empty file
+        raise ArchiveDamaged("the object is empty")
     lines: list[LogLine] = []
     result = None
     try:
@@ -75,13 +80,13 @@ def _decode(data: bytes) -> BuildLog:
                     lines.append(line_from(event))
                 elif event["type"] == "result":
                     result = _result_from(event)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise ArchiveDamaged(str(error)) from error
     return BuildLog(lines, result)
 
 
 def _encode(log: BuildLog) -> bytes:
-    events: list[dict[str, Any]] = [{"type": "line", **asdict(line)} for line in log.lines]
+    events: list[dict[str, Any]] = [{"type": "line", **line_shape(line)} for line in log.lines]
     if log.result is not None:
         events.append(_result_event(log.result))
     text = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)

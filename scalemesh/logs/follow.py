@@ -1,25 +1,29 @@
 """A deployment's log for one reader: what was, what comes, and the end; each line once, in order."""
 
+import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
+from operator import attrgetter
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from scalemesh.artifacts.store import ArtifactStore
-from scalemesh.db import deployments
-from scalemesh.db.pool import Pool
-from scalemesh.logs.archive import fetch_build_log
-from scalemesh.logs.hub import Hub, Watch
+from scalemesh.db import deployments, sessions
+from scalemesh.db.pool import UNAVAILABLE, Pool
+from scalemesh.logs.archive import ArchiveDamaged, BuildLog, fetch_build_log
+from scalemesh.logs.hub import Hub, Item, Resync, Watch, WatchEnded
 from scalemesh.logs.lines import Batch, Gap, with_gaps
-from scalemesh.logs.stream import read_lines
-from scalemesh.model import DeploymentID, LogLine, ProjectID, Status
+from scalemesh.logs.stream import last_seq, read_page
+from scalemesh.model import DeploymentID, ProjectID, Status
 
 logger = logging.getLogger(__name__)
 
-# Events are hints; a reader that hears nothing asks Postgres and the stream this often.
-QUIET_S = 5.0
+# Events are hints; a reader asks Postgres and the stream this often, however much it hears.
+LOOK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,87 +40,137 @@ class Logs:
         self._redis = redis
         self._store = store
         self._hub = hub
+        self._archives: dict[DeploymentID, asyncio.Task[BuildLog | None]] = {}
 
     async def read(
         self, project_id: ProjectID, deployment_id: DeploymentID, *, after: int
     ) -> AsyncGenerator[Event, None]:
         """What there is now after line ``after``, then the status (End where it is final).
 
-        Raises StoreUnavailable.
+        Raises StoreUnavailable, RedisError, ArchiveDamaged.
         """
-        status = await self._status(deployment_id)
-        for event in with_gaps(await self._stored(project_id, deployment_id, after, status), after):
-            yield event
+        status = await deployments.get_status(self._pool, deployment_id)
+        async with aclosing(self._stored(project_id, deployment_id, after, status)) as events:
+            async for event in events:
+                yield event
         yield End(status) if status.is_final else status
 
     async def follow(self, watch: Watch, *, after: int) -> AsyncGenerator[Event, None]:
-        """The same, then each line as it comes, until End.
+        """The status and the same, then each line as it comes, until End.
 
-        Raises LogClientTooSlow, WatchEnded, StoreUnavailable.
+        Raises LogClientTooSlow, WatchEnded, DeploymentNotFound, StoreUnavailable, ArchiveDamaged, RedisError
+        (only where nothing but Redis has the end), and at the start what asyncpg does.
         """
+        now = asyncio.get_running_loop().time
         with self._hub.watch(watch):
-            status = await self._status(watch.deployment_id)
-            yield status
-            cursor = after
             # The queue fills from here on, so whatever is read next overlaps it and nothing falls between.
-            for event in await self._missed(watch, cursor, status):
-                cursor = _last(event, cursor)
-                yield event
-            while not status.is_final:
-                item = await watch.next(QUIET_S)
-                if isinstance(item, Batch):
-                    events: Iterable[Batch | Gap] = await self._fitting(watch, item, cursor, status)
+            item: Item = Resync()
+            status, cursor = None, after
+            while True:
+                if isinstance(item, Resync):
+                    current = await self._look(watch, status)
+                    look_at = now() + LOOK_S
                 elif isinstance(item, Status):
-                    events = ()
-                    if item is not status:
-                        status = item
-                        yield status
-                else:
-                    events = await self._missed(watch, cursor, status)
-                    current = await self._status(watch.deployment_id)
-                    if current is not status:
-                        status = current
-                        yield status
-                for event in events:
-                    cursor = _last(event, cursor)
-                    yield event
-            for event in await self._missed(watch, cursor, status):
-                yield event
+                    current = item
+                if current is not status:
+                    status = current
+                    yield status
+                async with aclosing(self._new(watch, item, cursor, status)) as events:
+                    async for event in events:
+                        watch.check()
+                        cursor = event.last
+                        yield event
+                if status.is_final:
+                    break
+                item = await watch.next(look_at - now())
             yield End(status)
 
-    async def _fitting(
-        self, watch: Watch, batch: Batch, cursor: int, status: Status
-    ) -> Sequence[Batch | Gap]:
-        """The batch where it is the next one; what the stream has where lines are missing before it."""
-        if batch.last <= cursor:
-            return ()
-        if batch.first <= cursor + 1:
-            rest = batch.after(cursor)
-            return (rest,) if rest else ()
-        # Where Redis can't be read now, the batch waits with its predecessors for the next look.
-        return await self._missed(watch, cursor, status)
+    async def _look(self, watch: Watch, known: Status | None) -> Status:
+        """The status now, or the one that is known where Postgres is away."""
+        try:
+            if await sessions.fetch_session_user(self._pool, bytes.fromhex(watch.session)) is None:
+                raise WatchEnded
+            deployment = await deployments.get_deployment(self._pool, watch.deployment_id, watch.user_id)
+        except UNAVAILABLE as error:
+            if known is None:
+                raise
+            logger.warning("the status of %s can't be read now: %s", watch.deployment_id, error)
+            return known
+        return deployment.status
 
-    async def _missed(self, watch: Watch, cursor: int, status: Status) -> Sequence[Batch | Gap]:
-        lines = await self._stored(watch.project_id, watch.deployment_id, cursor, status)
-        return list(with_gaps(lines, cursor))
+    async def _new(
+        self, watch: Watch, item: Item, cursor: int, status: Status
+    ) -> AsyncGenerator[Batch | Gap, None]:
+        """What ``item`` means for a reader that has every line up to ``cursor``."""
+        if status.is_final or isinstance(item, Resync):
+            events = self._stored(watch.project_id, watch.deployment_id, cursor, status)
+        elif isinstance(item, Batch):
+            events = self._fitting(watch.deployment_id, item, cursor)
+        else:
+            return
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+        except RedisError as error:
+            if status.is_final:
+                raise
+            # The next look, or the next batch, finds what is missing.
+            logger.warning("the live log of %s can't be read now: %s", watch.deployment_id, error)
+
+    async def _fitting(
+        self, deployment_id: DeploymentID, batch: Batch, cursor: int
+    ) -> AsyncGenerator[Batch | Gap, None]:
+        """The batch, after what the stream has between ``cursor`` and it."""
+        while batch.first > cursor + 1:
+            lines = await read_page(self._redis, deployment_id, cursor, upto=batch.first - 1)
+            if not lines:
+                yield Gap(cursor + 1, batch.first - 1)
+                break
+            for event in with_gaps(lines, cursor):
+                yield event
+            cursor = lines[-1].seq
+        rest = batch.after(cursor)
+        if rest is not None:
+            yield rest
 
     async def _stored(
-        self, project_id: ProjectID, deployment_id: DeploymentID, after: int, status: Status
-    ) -> Sequence[LogLine]:
-        """From the archive once the build has ended, from the stream before that."""
-        if status.is_final:
-            log = await fetch_build_log(self._store, project_id, deployment_id)
-            if log is not None:
-                return [line for line in log.lines if line.seq > after]
+        self, project_id: ProjectID, deployment_id: DeploymentID, cursor: int, status: Status
+    ) -> AsyncGenerator[Batch | Gap, None]:
+        """From the archive once the build has ended, from the stream before that and where there is none."""
+        log = await self._archived(project_id, deployment_id) if status.is_final else None
+        if log is not None:
+            start = bisect_right(log.lines, cursor, key=attrgetter("seq"))
+            for event in with_gaps(log.lines[start:], cursor):
+                yield event
+                # A reader that takes all it is given must not keep the loop from the others.
+                await asyncio.sleep(0)
+            return
+        while lines := await read_page(self._redis, deployment_id, cursor):
+            for event in with_gaps(lines, cursor):
+                yield event
+            cursor = lines[-1].seq
+
+    async def _archived(self, project_id: ProjectID, deployment_id: DeploymentID) -> BuildLog | None:
+        """One read for all who ask meanwhile: every console of a build asks at its end.
+
+        None where there is none, or a damaged one and a stream.
+        """
+        reading = self._archives.get(deployment_id)
+        if reading is None:
+            reading = asyncio.create_task(fetch_build_log(self._store, project_id, deployment_id))
+            self._archives[deployment_id] = reading
+
+            def forget(done: asyncio.Task[BuildLog | None]) -> None:
+                del self._archives[deployment_id]
+                if not done.cancelled():
+                    done.exception()  # those who wait get it; where all have left it is nobody's
+
+            reading.add_done_callback(forget)
         try:
-            return await read_lines(self._redis, deployment_id, after)
-        except RedisError as error:
-            logger.warning("the live log of %s can't be read now: %s", deployment_id, error)
-            return ()
-
-    async def _status(self, deployment_id: DeploymentID) -> Status:
-        return await deployments.get_status(self._pool, deployment_id)
-
-
-def _last(event: Batch | Gap, cursor: int) -> int:
-    return max(cursor, event.last)
+            return await asyncio.shield(reading)
+        except ArchiveDamaged:
+            if not await last_seq(self._redis, deployment_id):
+                raise
+            logger.exception("the archived log of %s is damaged; its stream is read", deployment_id)
+            return None

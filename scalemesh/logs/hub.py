@@ -43,30 +43,43 @@ class Watch:
         self.user_id = user_id
         self.session = session
         self._queue: asyncio.Queue[Item] = asyncio.Queue(QUEUE_MAX_ITEMS)
+        self._resyncs = False
         self._broken: Exception | None = None
 
-    async def next(self, timeout_s: float) -> Item:
-        """The next item; a Resync where nothing came for ``timeout_s``.
-
-        Raises LogClientTooSlow where the queue overflowed, WatchEnded.
-        """
+    def check(self) -> None:
+        """Raises LogClientTooSlow where the queue overflowed, WatchEnded."""
         if self._broken is not None:
             raise self._broken
+
+    async def next(self, timeout_s: float) -> Item:
+        """The next item; a Resync where nothing came for ``timeout_s``. Raises as ``check`` does."""
+        self.check()
+        if timeout_s <= 0:
+            return Resync()
         try:
             async with asyncio.timeout(timeout_s):
                 item = await self._queue.get()
         except TimeoutError:
             item = Resync()
-        if self._broken is not None:
-            raise self._broken
+        else:
+            self._resyncs = self._resyncs and not isinstance(item, Resync)
+        self.check()
         return item
 
     def put(self, item: Item) -> None:
         """Never waits: a full queue ends the watch, and no line is silently missing."""
+        if self._broken is not None:
+            return
         try:
             self._queue.put_nowait(item)
         except asyncio.QueueFull:
             self._broken = LogClientTooSlow("The log came faster than it was read.")
+
+    def resync(self) -> None:
+        """One that waits already will do: it is acted on later than what asks for another."""
+        if not self._resyncs:
+            self._resyncs = True
+            self.put(Resync())
 
     def end(self) -> None:
         self._broken = WatchEnded()
@@ -84,17 +97,17 @@ def _discard(watches: dict[K, set[Watch]], key: K, watch: Watch) -> bool:
 
 
 class Hub:
-    """``on_channel(name, wanted)`` is told that a channel got its first watcher or lost its last."""
+    """``on_channels()`` is called where a channel got its first watcher or lost its last."""
 
     def __init__(self) -> None:
         self._watches: defaultdict[DeploymentID, set[Watch]] = defaultdict(set)
         self._by_channel: defaultdict[str, set[Watch]] = defaultdict(set)
-        self.on_channel: Callable[[str, bool], None] = lambda name, wanted: None
+        self.on_channels: Callable[[], None] = lambda: None
 
     @property
-    def channels(self) -> list[str]:
+    def channels(self) -> set[str]:
         """Those that have a watcher."""
-        return [name for name, watches in self._by_channel.items() if watches]
+        return set(self._by_channel)
 
     @contextmanager
     def watch(self, watch: Watch) -> Iterator[Watch]:
@@ -102,13 +115,13 @@ class Hub:
         self._watches[watch.deployment_id].add(watch)
         self._by_channel[channel].add(watch)
         if len(self._by_channel[channel]) == 1:
-            self.on_channel(channel, True)
+            self.on_channels()
         try:
             yield watch
         finally:
             _discard(self._watches, watch.deployment_id, watch)
             if _discard(self._by_channel, channel, watch):
-                self.on_channel(channel, False)
+                self.on_channels()
 
     def publish(self, deployment_id: DeploymentID, batch: Batch) -> None:
         for watch in self._watches.get(deployment_id, ()):
@@ -129,8 +142,8 @@ class Hub:
         """The subscriber was away for a while."""
         for watches in self._watches.values():
             for watch in watches:
-                watch.put(Resync())
+                watch.resync()
 
     def resync_channel(self, channel: str) -> None:
         for watch in self._by_channel.get(channel, ()):
-            watch.put(Resync())
+            watch.resync()

@@ -1,12 +1,15 @@
 """Lines and batches, as they travel in Redis, in the archive and to clients."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from scalemesh.model import LogLine
+
+# A frame that even a slow link takes within the time after which a console counts as not reading.
+BATCH_MAX_CHARS = 64 * 1024
 
 
 def line_from(data: dict[str, Any]) -> LogLine:
@@ -20,9 +23,20 @@ def line_from(data: dict[str, Any]) -> LogLine:
     )
 
 
+def line_shape(line: LogLine) -> dict[str, Any]:
+    """What ``line_from`` reads."""
+    return {
+        "seq": line.seq,
+        "time": line.time,
+        "stream": line.stream,
+        "phase": line.phase,
+        "text": line.text,
+    }
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Lines that follow one another. Not empty. Encoded once, however many watchers it goes to."""
+    """Lines that follow one another. Never empty. Encoded once, however many watchers it goes to."""
 
     lines: Sequence[LogLine]
 
@@ -37,7 +51,7 @@ class Batch:
     @cached_property
     def frame(self) -> str:
         """The WebSocket frame."""
-        lines = [asdict(line) for line in self.lines]
+        lines = [line_shape(line) for line in self.lines]
         return json.dumps({"type": "lines", "lines": lines}, ensure_ascii=False, separators=(",", ":"))
 
     def after(self, seq: int) -> "Batch | None":
@@ -56,21 +70,21 @@ class Gap:
     last: int
 
 
-def with_gaps(lines: Iterable[LogLine], after: int, *, batch_lines: int = 500) -> Iterable[Batch | Gap]:
+def with_gaps(lines: Iterable[LogLine], after: int, *, batch_lines: int = 500) -> Iterator[Batch | Gap]:
     """Consecutive lines in batches, and a Gap wherever the numbers jump."""
     pending: list[LogLine] = []
+    chars = 0
     for line in lines:
         if line.seq <= after:
             continue
-        if line.seq > after + 1:
-            if pending:
-                yield Batch(pending)
-                pending = []
+        jumps = line.seq > after + 1
+        if pending and (jumps or len(pending) == batch_lines or chars + len(line.text) > BATCH_MAX_CHARS):
+            yield Batch(pending)
+            pending, chars = [], 0
+        if jumps:
             yield Gap(after + 1, line.seq - 1)
         pending.append(line)
+        chars += len(line.text)
         after = line.seq
-        if len(pending) == batch_lines:
-            yield Batch(pending)
-            pending = []
     if pending:
         yield Batch(pending)

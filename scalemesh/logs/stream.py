@@ -16,17 +16,42 @@ from scalemesh.model import DeploymentID, LogLine, ProjectID
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
+# Batches of 16 KiB: half a MiB is read and decoded without holding up the loop for long.
+PAGE_ENTRIES = 32
+
 # Long enough for every open console to read to the end; after that the archive is the log.
 KEEP_AFTER_END = timedelta(hours=24)
 
 
-async def read_lines(redis: Redis, deployment_id: DeploymentID, after: int) -> list[LogLine]:
-    """Every line after ``after`` that the stream has. At most the log's cap, a few MiB."""
-    entries = cast(Entries, await redis.xrange(keys.log_stream(deployment_id), min=f"({after}-0"))
+async def read_page(
+    redis: Redis, deployment_id: DeploymentID, after: int, *, upto: int | None = None
+) -> list[LogLine]:
+    """The lines that come next after line ``after``, in order; empty where there are no more.
+
+    ``upto`` leaves out the batches that end after that line.
+    """
+    entries = cast(
+        Entries,
+        await redis.xrange(
+            keys.log_stream(deployment_id),
+            min=f"({after}-0",
+            max="+" if upto is None else f"{upto}-0",
+            count=PAGE_ENTRIES,
+        ),
+    )
     lines: list[LogLine] = []
     for _, fields in entries:
         lines += (line_from(data) for data in json.loads(fields[b"lines"]))
     return [line for line in lines if line.seq > after]
+
+
+async def read_lines(redis: Redis, deployment_id: DeploymentID, after: int) -> list[LogLine]:
+    """Every line after ``after`` that the stream has. At most the log's cap, a few MiB."""
+    lines: list[LogLine] = []
+    while page := await read_page(redis, deployment_id, after):
+        lines += page
+        after = page[-1].seq
+    return lines
 
 
 async def last_seq(redis: Redis, deployment_id: DeploymentID) -> int:

@@ -4,19 +4,19 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict
-from weakref import WeakSet
 
 from aiohttp import WSCloseCode, WSMsgType, web
+from redis.exceptions import RedisError
 
 from scalemesh.artifacts.store import StoreUnavailable
+from scalemesh.db.pool import UNAVAILABLE
 from scalemesh.deploys import DeploymentView
-from scalemesh.errors import LogClientTooSlow, MalformedRequest
+from scalemesh.errors import DeploymentNotFound, LogClientTooSlow, MalformedRequest
 from scalemesh.logs.follow import End, Event
 from scalemesh.logs.hub import Watch, WatchEnded
-from scalemesh.logs.lines import Batch, Gap
+from scalemesh.logs.lines import Batch, Gap, line_shape
 from scalemesh.model import Status
 from scalemesh.web import sessions
 from scalemesh.web.ids import deployment_id_of
@@ -25,19 +25,46 @@ from scalemesh.web.services import SERVICES
 logger = logging.getLogger(__name__)
 
 
-class Consoles(WeakSet[web.WebSocketResponse]):
-    """The sockets that are open."""
-
-
-CONSOLES = web.AppKey("consoles", Consoles)
-
 _SEQ = re.compile(r"[0-9]{1,9}")
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 # A client that takes nothing for this long is not reading; it may come back with after=SEQ.
 SEND_TIMEOUT_S = 8.0
+# What a closing console has not taken by then, the close frame too, it never will.
+CLOSE_TIMEOUT_S = 1.5
 # Browsers send pongs by themselves; one that doesn't is gone without having said so.
 HEARTBEAT_S = 20.0
 _MAX_CLIENT_MESSAGE_BYTES = 1024
+
+_AWAY: tuple[type[Exception], ...] = (StoreUnavailable, RedisError, *UNAVAILABLE)
+
+
+class Console:
+    """An open socket. ``transport`` is what it is on."""
+
+    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport) -> None:
+        self._socket = socket
+        self._transport = transport
+
+    async def send(self, frame: str) -> None:
+        """Raises TimeoutError where the client takes nothing, ConnectionError where it has left."""
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            await self._socket.send_str(frame)
+
+    async def close(self, code: WSCloseCode, reason: str) -> None:
+        """In bounded time, whatever the client does."""
+        self.cut_off_later()
+        await self._socket.close(code=code, message=reason.encode())
+
+    def cut_off_later(self) -> None:
+        """A connection with unsent data ends only when its client takes them, unless it is cut off."""
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+
+
+class Consoles(set[Console]):
+    """Those that are open."""
+
+
+CONSOLES = web.AppKey("consoles", Consoles)
 
 
 async def read(request: web.Request) -> web.StreamResponse:
@@ -51,16 +78,27 @@ async def read(request: web.Request) -> web.StreamResponse:
     if "download" in request.query:
         name = f"{view.project.slug}-{view.deployment.number}.log"
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    events = request.app[SERVICES].logs.read(view.project.id, view.deployment.id, after=after)
     encode = _as_text if plain else _as_ndjson
-    async with aclosing(events):
+    async with aclosing(
+        request.app[SERVICES].logs.read(view.project.id, view.deployment.id, after=after)
+    ) as events:
         # The first event is there before the status line is sent, so a store that is away is still a 503.
         first = await anext(events)
         await response.prepare(request)
-        await response.write(encode(first).encode())
-        async for event in events:
-            await response.write(encode(event).encode())
-    await response.write_eof()
+        try:
+            await _write(response, encode(first))
+            async for event in events:
+                await _write(response, encode(event))
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await response.write_eof()
+        except ConnectionError:
+            logger.debug("a client left in the middle of %s", request.path)
+        except (TimeoutError, RedisError) as error:
+            # The status is sent. A body that ends early, visibly, is all that is left to say.
+            logger.warning("broke off %s: %r", request.path, error)
+            response.force_close()
+            if request.transport is not None:
+                request.transport.abort()
     return response
 
 
@@ -71,17 +109,25 @@ async def live(request: web.Request) -> web.StreamResponse:
     after = _after(request)
     user = await sessions.get_user(request)
     watch = Watch(view.deployment.id, view.project.id, user.id, await sessions.session_hash(request))
-    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=_MAX_CLIENT_MESSAGE_BYTES)
+    # Compressing each frame for each client costs more time and memory than anything else here.
+    socket = web.WebSocketResponse(
+        heartbeat=HEARTBEAT_S, max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False
+    )
     await socket.prepare(request)
-    request.app[CONSOLES].add(socket)
+    if request.transport is None:
+        return socket
+    console = Console(socket, request.transport)
+    request.app[CONSOLES].add(console)
     events = request.app[SERVICES].logs.follow(watch, after=after)
-    sending = asyncio.create_task(_send(socket, events), name=f"log of {view.deployment.id}")
+    sending = asyncio.create_task(_send(console, events), name=f"log of {view.deployment.id}")
     try:
         # A client has nothing to say; reading is how its leaving is noticed.
         async for message in socket:
             if message.type is WSMsgType.ERROR:
                 break
     finally:
+        request.app[CONSOLES].discard(console)
+        console.cut_off_later()
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
     return socket
@@ -89,29 +135,40 @@ async def live(request: web.Request) -> web.StreamResponse:
 
 async def close_consoles(app: web.Application) -> None:
     """The server stops; consoles come back by themselves, perhaps to another one."""
-    consoles = app[CONSOLES]
-    for socket in list(consoles):
-        await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the server restarts")
+    closing = [console.close(WSCloseCode.GOING_AWAY, "the server restarts") for console in app[CONSOLES]]
+    await asyncio.gather(*closing, return_exceptions=True)
 
 
-async def _send(socket: web.WebSocketResponse, events: AsyncIterator[Event]) -> None:
-    code, reason = WSCloseCode.OK, b""
-    try:
-        async for event in events:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await socket.send_str(_as_frame(event))
-    except (LogClientTooSlow, TimeoutError):
-        code, reason = WSCloseCode.TRY_AGAIN_LATER, b"the log came faster than it was read"
-    except WatchEnded:
-        code, reason = WSCloseCode.POLICY_VIOLATION, b"the session has ended"
-    except StoreUnavailable:
-        code, reason = WSCloseCode.TRY_AGAIN_LATER, b"the log can't be read just now"
-    except ConnectionError:
-        return
-    except Exception:
-        logger.exception("a log console broke")
-        code, reason = WSCloseCode.INTERNAL_ERROR, b""
-    await socket.close(code=code, message=reason)
+async def _send(console: Console, events: AsyncGenerator[Event, None]) -> None:
+    async with aclosing(events):
+        try:
+            async for event in events:
+                try:
+                    await console.send(_as_frame(event))
+                except ConnectionError:
+                    return
+                except TimeoutError:
+                    raise LogClientTooSlow("The client takes nothing.") from None
+            code, reason = WSCloseCode.OK, ""
+        except LogClientTooSlow:
+            code, reason = WSCloseCode.TRY_AGAIN_LATER, "the log came faster than it was read"
+        except WatchEnded:
+            code, reason = WSCloseCode.POLICY_VIOLATION, "the session has ended"
+        except DeploymentNotFound:
+            code, reason = WSCloseCode.POLICY_VIOLATION, "the deployment is gone"
+        except _AWAY as error:
+            logger.warning("a log console is closed: %r", error)
+            code, reason = WSCloseCode.TRY_AGAIN_LATER, "the log can't be read just now"
+        except Exception:
+            logger.exception("a log console broke")
+            code, reason = WSCloseCode.INTERNAL_ERROR, ""
+    await console.close(code, reason)
+
+
+async def _write(response: web.StreamResponse, text: str) -> None:
+    """Raises TimeoutError where the client takes nothing, ConnectionError where it has left."""
+    async with asyncio.timeout(SEND_TIMEOUT_S):
+        await response.write(text.encode())
 
 
 def _as_frame(event: Event) -> str:
@@ -129,7 +186,8 @@ def _as_frame(event: Event) -> str:
 def _as_ndjson(event: Event) -> str:
     if isinstance(event, Batch):
         return "".join(
-            json.dumps({"type": "line", **asdict(line)}, ensure_ascii=False) + "\n" for line in event.lines
+            json.dumps({"type": "line", **line_shape(line)}, ensure_ascii=False) + "\n"
+            for line in event.lines
         )
     return _as_frame(event) + "\n"
 

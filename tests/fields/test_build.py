@@ -13,7 +13,9 @@ def test_a_directory_is_kept_in_its_shortest_spelling(typed: str, used: str | No
     assert build.directory(typed) == used
 
 
-@pytest.mark.parametrize("typed", ["../x", "a/../../b", "/etc", "a\\b", "a\x00", "a\nb", "x" * 257])
+@pytest.mark.parametrize(
+    "typed", ["../x", "a/../../b", "/etc", ".git/hooks", "a\\b", "a\x00", "a\nb", "x" * 257]
+)
 def test_a_directory_outside_the_repository_is_refused(typed: str) -> None:
     with pytest.raises(ValueError, match="directory"):
         build.directory(typed)
@@ -28,7 +30,8 @@ def test_a_command_is_one_line(typed: str) -> None:
 @pytest.mark.parametrize(
     "env",
     [
-        {"PATH": "x"}, {"LD_PRELOAD": "x"}, {"A=B": "x"}, {"1A": "x"}, {"": "x"}, {"A B": "x"},
+        {"PATH": "x"},
+        {"TMPDIR": "x"}, {"LD_PRELOAD": "x"}, {"A=B": "x"}, {"1A": "x"}, {"": "x"}, {"A B": "x"},
         {"SCALEMESH": "x"},
         {"A": "x" * 9000}, {"A": "\x00"}, {f"A{n}": "x" for n in range(65)}, {"GIT_DIR": "x"}, {"Ä": "x"},
         {f"A{n}": "x" * 8000 for n in range(10)},
