@@ -1,0 +1,34 @@
+"""``python -m builder``: the environment in, an exit status out."""
+
+import asyncio
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+
+from builder.build import run_build
+from builder.contract import read_contract
+from builder.errors import ContractError, ExitStatus
+
+
+def main() -> ExitStatus:
+    logging.basicConfig(level=logging.INFO, format="builder: %(message)s", stream=sys.stderr)
+    try:
+        contract = read_contract(os.environ, now=datetime.now(UTC))
+        return asyncio.run(run_build(contract, dict(os.environ)))
+    except ContractError as error:
+        for mistake in error.mistakes:
+            sys.stderr.write(f"builder: {mistake}\n")
+        return ExitStatus.REFUSED
+    except Exception:
+        # Python's own exit status for it is 1, which would say that the user's build failed.
+        logging.getLogger(__name__).exception("The builder failed.")
+        return ExitStatus.INFRASTRUCTURE
+
+
+if __name__ == "__main__":
+    status = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    # Without waiting for a thread that compresses a file of a canceled build.
+    os._exit(status)

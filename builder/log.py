@@ -1,0 +1,135 @@
+"""The build's log: every line numbered, sent live, and kept for the log object."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Protocol
+
+from builder.kept import KeptLines
+from builder.text import LineReader, clean, cut
+
+
+class Phase(StrEnum):
+    CLONE = "clone"
+    DETECT = "detect"
+    INSTALL = "install"
+    BUILD = "build"
+    COLLECT = "collect"
+    UPLOAD = "upload"
+    PUBLISH = "publish"
+
+
+class Stream(StrEnum):
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    SYSTEM = "system"
+    """The builder's own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """``text`` is clean, masked and at most 8 KiB; ``time`` is RFC 3339 UTC with milliseconds."""
+
+    seq: int
+    time: str
+    stream: Stream
+    phase: Phase
+    text: str
+
+    @property
+    def text_bytes(self) -> int:
+        return len(self.text) if self.text.isascii() else len(self.text.encode())
+
+    def to_json(self) -> str:
+        """The object that goes to Redis. Built by hand: this runs for each line of ``yes``."""
+        text = json.dumps(self.text, ensure_ascii=False)
+        return (
+            f'{{"seq":{self.seq},"time":"{self.time}","stream":"{self.stream}",'
+            f'"phase":"{self.phase}","text":{text}}}'
+        )
+
+    def to_record(self) -> str:
+        """The line of the log object."""
+        return '{"type":"line",' + self.to_json()[1:]
+
+
+class LiveLog(Protocol):
+    """Where lines go while the build runs. Being away must never hold up or fail a build."""
+
+    def send(self, line: Line) -> None:
+        """Takes the line over; returns at once."""
+
+    async def close(self, timeout_s: float) -> None:
+        """Gives what was taken over ``timeout_s`` to arrive, then lets go of it."""
+
+
+class BuildLog:
+    """Numbers lines from ``first_seq`` up. ``mask`` is applied to whatever is written.
+
+    Lines go out live until the log is larger than its cap; from there on they wait for ``finish``,
+    which sends the part that is kept. A gap in ``seq`` is how a cut shows.
+    """
+
+    def __init__(
+        self,
+        live: LiveLog,
+        *,
+        first_seq: int,
+        mask: Callable[[str], str],
+        longest_secret_bytes: int = 0,
+    ) -> None:
+        self._live = live
+        self._mask = mask
+        self._longest_secret_bytes = longest_secret_bytes
+        self._next_seq = first_seq
+        self._kept = KeptLines()
+        self._last_live_seq = first_seq - 1
+
+    def reader(self) -> LineReader:
+        """Turns one stream of a process into lines fit for ``write``."""
+        return LineReader(self._mask, self._longest_secret_bytes)
+
+    def mask(self, text: str) -> str:
+        return self._mask(clean(text))
+
+    def say(self, phase: Phase, text: str) -> None:
+        """One line in the builder's own words."""
+        self.write(phase, Stream.SYSTEM, [cut(self.mask(text))])
+
+    def write(self, phase: Phase, stream: Stream, texts: list[str]) -> None:
+        """Lines that a ``reader`` made."""
+        if not texts:
+            return
+        time = _now()
+        for text in texts:
+            line = Line(self._next_seq, time, stream, phase, text)
+            self._next_seq += 1
+            self._kept.add(line)
+            if not self._kept.is_cut:
+                self._send(line)
+
+    def finish(self) -> None:
+        """Sends the kept lines that were held back. Nothing may be written after it."""
+        if self._kept.is_cut:
+            for line in self.lines():
+                if line.seq > self._last_live_seq:
+                    self._send(line)
+
+    def lines(self) -> Iterator[Line]:
+        """The log as it is kept, in order; where it was cut, a marker has the last dropped line's seq."""
+        yield from self._kept.head
+        tail = self._kept.tail
+        if self._kept.is_cut:
+            first = tail[0]
+            yield Line(first.seq - 1, first.time, Stream.SYSTEM, first.phase, self._kept.marker())
+        yield from tail
+
+    def _send(self, line: Line) -> None:
+        self._live.send(line)
+        self._last_live_seq = line.seq
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

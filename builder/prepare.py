@@ -1,0 +1,93 @@
+"""Makes everything ready in which the user's commands run: tool chain, sandbox, environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from builder.clone import Commit
+from builder.contract import Contract, SandboxMode
+from builder.detect import Plan
+from builder.errors import BuildError, Code, ExitStatus
+from builder.host import Node, find_nodes, find_tools, system_mounts
+from builder.log import BuildLog, Phase
+from builder.passthrough import certificate_paths, network_environment
+from builder.run import Runner
+from builder.sandbox import INSIDE_UID, Sandbox
+from builder.toolchain import Paths, choose_node, command_environment, link_npm, node_bin
+from builder.workspace import Workspace
+
+
+async def prepare_runner(
+    contract: Contract,
+    environ: Mapping[str, str],
+    workspace: Workspace,
+    plan: Plan,
+    commit: Commit,
+    log: BuildLog,
+) -> tuple[Runner, dict[str, str]]:
+    """What runs the plan's commands, and the environment to run them in.
+
+    The checkout belongs to the commands' uid afterwards. Raises ``BuildError`` (``tool_missing``).
+    """
+    sandboxed = contract.sandbox is SandboxMode.BWRAP
+    node = await _node(plan, log)
+    uid = contract.build_uid if os.geteuid() == 0 else None
+    tools = find_tools()
+    if uid is not None and tools.setpriv is None:
+        raise BuildError(
+            Code.TOOL_MISSING,
+            "The builder is root and has no setpriv, so it can't run the build as another user.",
+            "Install util-linux on the server, or run the builder as an ordinary user.",
+            status=ExitStatus.INFRASTRUCTURE,
+        )
+    if not sandboxed:
+        log.say(
+            Phase.INSTALL,
+            "WARNING: there is no sandbox. The build's commands can read and change what "
+            f"{f'uid {uid}' if uid is not None else 'the user who runs this server'} can.",
+        )
+    passwd, group = _write_accounts(workspace, uid if uid is not None else INSIDE_UID)
+    sandbox = Sandbox(
+        tools=tools,
+        mounts=system_mounts(passwd, group, certificate_paths(environ), node) if sandboxed else (),
+        build_directory=workspace.build,
+        tmp_directory=workspace.tmp,
+        uid=uid,
+        processes=contract.limits.processes,
+    )
+    runner = Runner(contract.sandbox, sandbox, workspace, contract.limits.memory_bytes, log)
+    bin_directory = node_bin(node, sandboxed) if node is not None else None
+    link_npm(workspace.tools / "bin", bin_directory)
+    if uid is not None:
+        workspace.hand_over(uid)
+    env = command_environment(
+        contract,
+        Paths(runner.view, contract.root_directory, bin_directory),
+        network_environment(environ),
+        commit=commit.sha,
+        branch=commit.branch,
+        tmp=PurePosixPath("/tmp" if sandboxed else workspace.tmp),  # noqa: S108
+    )
+    return runner, env
+
+
+async def _node(plan: Plan, log: BuildLog) -> Node | None:
+    nodes = await find_nodes()
+    if plan.manager is None and not nodes:
+        # The project's own command over a repository without package.json need not be JavaScript.
+        return None
+    node, why = choose_node(plan.node_wanted, nodes)
+    log.say(Phase.DETECT, f"Node.js: {node.version} ({why})")
+    return node
+
+
+def _write_accounts(workspace: Workspace, uid: int) -> tuple[Path, Path]:
+    """The sandbox's passwd and group: tools want to know a name for who they are."""
+    passwd, group = workspace.etc / "passwd", workspace.etc / "group"
+    passwd.write_text(
+        "root:x:0:0:root:/root:/bin/sh\n"
+        f"build:x:{uid}:{uid}:build:/workspace/home:/bin/sh\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
+    )
+    group.write_text(f"root:x:0:\nbuild:x:{uid}:\nnogroup:x:65534:\n")
+    return passwd, group

@@ -1,0 +1,98 @@
+"""Bytes that a process wrote to lines of plain text: SGR colours stay, every other control goes.
+
+Everything is done on whole lines, so it does not matter where a write or a read cut the stream.
+"""
+
+import re
+from collections.abc import Callable
+
+MAX_LINE_BYTES = 8 * 1024
+"""Of a line of the log, as UTF-8. A browser lays out longer lines badly, and nobody reads them."""
+
+CUT_MARKER = "… [line cut at 8 KiB]"
+
+RAW_LINE_BYTES = 4 * MAX_LINE_BYTES
+"""Kept of a line before it is cleaned: colours and dropped sequences come on top of the visible text."""
+
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_CONTROLS = re.compile(
+    r"(\x1b\[[0-9;:]*m)"  # SGR, the one sequence that is kept
+    r"|(?:\x1b\[|\x9b)[\x30-\x3f]*[\x20-\x2f]*[\x40-\x7e]?"  # CSI: cursor, erase, modes
+    # OSC, DCS, SOS, PM, APC: titles, links, the clipboard. Up to BEL, ST, or the end of the line.
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[\x20-\x2f]*[\x30-\x7e]?"  # other escapes
+    rf"|[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029{_BIDI}]"
+)
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_BROKEN_SGR_END = re.compile(r"\x1b(?:\[[0-9;:]*)?\Z")
+
+
+def clean(text: str) -> str:
+    """``text`` of one line without controls other than tab and SGR colours. Linear in its length."""
+    text = _CONTROLS.sub(lambda match: match[1] or "", text)
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def cut(text: str) -> str:
+    """``text``, or its first ``MAX_LINE_BYTES`` and a marker that says so. Never cuts within a colour."""
+    if len(text) * 4 <= MAX_LINE_BYTES:
+        return text
+    encoded = text.encode()
+    if len(encoded) <= MAX_LINE_BYTES:
+        return text
+    kept = encoded[:MAX_LINE_BYTES].decode(errors="ignore")
+    return _BROKEN_SGR_END.sub("", kept) + CUT_MARKER
+
+
+class LineReader:
+    """Splits a byte stream into finished lines: decoded, cleaned, masked, cut.
+
+    A lone ``\\r`` starts the line again, as a progress bar means it. Memory stays flat whatever the
+    length of a line. ``mask`` is given each clean line; ``longest_secret_bytes`` is how much more of a
+    line is kept, so that a secret which begins before the cut is seen whole.
+    """
+
+    def __init__(self, mask: Callable[[str], str], longest_secret_bytes: int = 0) -> None:
+        self._mask = mask
+        self._limit = RAW_LINE_BYTES + longest_secret_bytes
+        self._line = bytearray()
+        self._overflowed = False
+        self._returned = False
+        self._open = False
+
+    def feed(self, data: bytes) -> list[str]:
+        *ends, rest = data.split(b"\n")
+        lines = []
+        for piece in ends:
+            self._append(piece)
+            lines.append(self._take())
+        self._append(rest)
+        return lines
+
+    def finish(self) -> list[str]:
+        """What is left where the stream ends without a newline."""
+        return [self._take()] if self._open else []
+
+    def _append(self, piece: bytes) -> None:
+        if not piece:
+            return
+        self._open = True
+        for index, segment in enumerate(piece.split(b"\r")):
+            self._returned = self._returned or index > 0
+            if not segment:
+                continue
+            if self._returned:
+                self._line.clear()
+                self._overflowed = self._returned = False
+            room = self._limit - len(self._line)
+            self._overflowed = self._overflowed or len(segment) > room
+            self._line += segment[:room]
+
+    def _take(self) -> str:
+        text = self._mask(clean(self._line.decode(errors="replace")))
+        line = cut(text)
+        if self._overflowed and line is text:
+            line = text + CUT_MARKER
+        self._line.clear()
+        self._overflowed = self._returned = self._open = False
+        return line

@@ -1,0 +1,150 @@
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builder.masking import masker, secret_patterns
+from builder.text import CUT_MARKER, MAX_LINE_BYTES, RAW_LINE_BYTES, LineReader, clean, cut
+
+
+def unmasked(line: str) -> str:
+    return line
+
+
+def read(*chunks: bytes) -> list[str]:
+    reader = LineReader(unmasked)
+    lines = [line for chunk in chunks for line in reader.feed(chunk)]
+    return lines + reader.finish()
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("plain\ttab", "plain\ttab"),
+        ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
+        ("\x1b[38;2;1;2;3mrgb\x1b[38:5:1m", "\x1b[38;2;1;2;3mrgb\x1b[38:5:1m"),
+        ("a\x1b[2Jb\x1b[Kc\x1b[1;1Hd\x1b[?25le", "abcde"),
+        ("\x1b]0;title\x07a\x1b]2;title\x1b\\b", "ab"),
+        ("\x1b]8;;javascript:alert(1)\x07click\x1b]8;;\x07", "click"),
+        ("\x1b]52;c;cm0gLXJm\x07x", "x"),
+        ("\x1bPq#0\x1b\\x\x1b_apc\x1b\\y\x1b^pm\x1b\\z", "xyz"),
+        ("\x1b]0;never ended", ""),
+        ("\x9b31mx\x9dtitle\x9cy", "xy"),
+        ("\x1bcx\x1b(By\x1b7z", "xyz"),
+        ("\x1b[>4;1mx\x1b[31", "x"),
+        ("a\x00b\x07c\x08d\x7fe\x85f", "abcdef"),
+        ("user\u202egnp.exe\u2066x\u200f", "usergnp.exex"),
+        ("<img src=x onerror=alert(1)>", "<img src=x onerror=alert(1)>"),
+        ("name-\udcff", "name-\ufffd"),
+    ],
+)
+def test_only_text_and_colours_stay(raw: str, text: str) -> None:
+    assert clean(raw) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "lines"),
+    [
+        (b"a\nb\r\nc", ["a", "b", "c"]),
+        (b"\n\n", ["", ""]),
+        (b"10%\r50%\r100%\n", ["100%"]),
+        (b"working\r\x1b[Kdone\n", ["done"]),
+        (b"kept\r\n\rnext\n", ["kept", "next"]),
+        (b"half\r", ["half"]),
+        (b"bad \xff\xc3 utf-8\n", ["bad \ufffd\ufffd utf-8"]),
+        (b"", []),
+    ],
+)
+def test_bytes_become_lines(raw: bytes, lines: list[str]) -> None:
+    assert read(raw) == lines
+
+
+PIECES = st.sampled_from(
+    [
+        b"a",
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\x1b[31m",
+        b"\x1b]8;;x\x07",
+        b"\x1b[2J",
+        "é\u202e😀".encode(),
+        b"\xff",
+        b"x" * 9000,
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=30).map(b"".join), st.data())
+def test_cutting_the_stream_anywhere_gives_the_same_lines(stream: bytes, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    bounds = [0, *cuts, len(stream)]
+    chunks = [stream[start:end] for start, end in itertools.pairwise(bounds)]
+    assert read(*chunks) == read(stream)
+
+
+@given(st.text(st.characters(), max_size=300))
+def test_cleaning_leaves_nothing_to_clean(text: str) -> None:
+    once = clean(text)
+    assert not set(once) & set("\x00\x07\x08\x7f\x9b\u202e")
+    once.encode()
+
+
+def test_a_long_line_is_cut_and_says_so() -> None:
+    line = cut("é" * MAX_LINE_BYTES)
+    assert line == "é" * (MAX_LINE_BYTES // 2) + CUT_MARKER
+    assert cut("a" * MAX_LINE_BYTES) == "a" * MAX_LINE_BYTES
+
+
+def test_a_cut_never_leaves_half_a_colour() -> None:
+    assert cut("a" * (MAX_LINE_BYTES - 3) + "\x1b[31mred") == "a" * (MAX_LINE_BYTES - 3) + CUT_MARKER
+
+
+def test_a_line_without_end_keeps_memory_flat() -> None:
+    reader = LineReader(unmasked)
+    for _ in range(200):
+        assert reader.feed(b"x" * 65536) == []
+    assert len(reader._line) == RAW_LINE_BYTES
+    assert reader.finish() == ["x" * MAX_LINE_BYTES + CUT_MARKER]
+
+
+def test_a_line_of_escapes_that_overflowed_says_so() -> None:
+    assert read(b"seen" + b"\x1b[2J" * 20_000 + b"\n") == ["seen" + CUT_MARKER]
+
+
+SECRET = "s3cr3t-välue"
+
+
+@pytest.mark.parametrize(
+    ("line", "masked"),
+    [
+        (f"token={SECRET};", "token=***;"),
+        (f"{SECRET}{SECRET}", "******"),
+        ("first line of key", "*** of key"),
+        ("abc stays, being short", "abc stays, being short"),
+        ("https://user:pa%20ss@host/p@th", "https://***@host/p@th"),
+        ("git@host: and a@b stay", "git@host: and a@b stay"),
+        ("redis://:pw@h:1 and s3://k@b", "redis://***@h:1 and s3://***@b"),
+    ],
+)
+def test_secrets_are_masked(line: str, masked: str) -> None:
+    mask = masker(secret_patterns([SECRET, "first line\r\nsecond line", "abc"]))
+    assert mask(line) == masked
+
+
+def test_a_longer_secret_is_masked_before_one_inside_it() -> None:
+    assert masker(secret_patterns(["abcd", "abcdefgh"]))("xabcdefghx") == "x***x"
+
+
+def test_a_secret_is_masked_across_writes_and_across_the_cut() -> None:
+    patterns = secret_patterns([SECRET])
+    encoded = SECRET.encode()
+    reader = LineReader(masker(patterns), len(encoded))
+    assert reader.feed(b"a " + encoded[:5]) + reader.feed(encoded[5:] + b" b\n") == ["a *** b"]
+    long = b"x" * (MAX_LINE_BYTES - 4) + encoded + b"\n"
+    (line,) = reader.feed(long)
+    assert "s3cr" not in line
+    long = b"x" * (RAW_LINE_BYTES - 4) + encoded + b"more\n"
+    (line,) = reader.feed(long)
+    assert "s3cr" not in line
