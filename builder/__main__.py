@@ -1,4 +1,7 @@
-"""``python -m builder``: the environment in, an exit status out."""
+"""``python -m builder``: the environment in, an exit status out.
+
+``--check-sandbox`` builds nothing and says by its status whether the sandbox works here.
+"""
 
 import asyncio
 import logging
@@ -9,10 +12,13 @@ from datetime import UTC, datetime
 from builder.build import run_build
 from builder.contract import read_contract
 from builder.errors import ContractError, ExitStatus
+from builder.selftest import check_sandbox
 
 
 def main() -> ExitStatus:
     logging.basicConfig(level=logging.INFO, format="builder: %(message)s", stream=sys.stderr)
+    if sys.argv[1:] == ["--check-sandbox"]:
+        return asyncio.run(check_sandbox())
     try:
         contract = read_contract(os.environ, now=datetime.now(UTC))
         return asyncio.run(run_build(contract, dict(os.environ)))

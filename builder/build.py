@@ -154,7 +154,9 @@ async def _clone(
     contract: Contract, environ: Mapping[str, str], workspace: Workspace, log: BuildLog, progress: Progress
 ) -> Commit:
     at = f" at {contract.git_ref}" if contract.git_ref else ""
-    log.say(Phase.CLONE, f"Cloning {contract.repo_url}{at}")
+    # A bundled example is a file of the server's; where it lies there is nobody's concern.
+    repository = PurePosixPath(contract.repo_url).name if contract.allow_file_repo else contract.repo_url
+    log.say(Phase.CLONE, f"Cloning {repository}{at}")
     started = time.monotonic()
     commit = await clone(contract, workspace.repo, log, environ)
     progress.commit, progress.commit_message = commit.sha, commit.message

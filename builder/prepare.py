@@ -31,30 +31,20 @@ async def prepare_runner(
     """
     sandboxed = contract.sandbox is SandboxMode.BWRAP
     node = await _node(plan, log)
-    uid = contract.build_uid if os.geteuid() == 0 else None
-    tools = find_tools()
-    if uid is not None and tools.setpriv is None:
-        raise BuildError(
-            Code.TOOL_MISSING,
-            "The builder is root and has no setpriv, so it can't run the build as another user.",
-            "Install util-linux on the server, or run the builder as an ordinary user.",
-            status=ExitStatus.INFRASTRUCTURE,
-        )
+    sandbox = make_sandbox(
+        workspace,
+        build_uid=contract.build_uid,
+        processes=contract.limits.processes,
+        shown=certificate_paths(environ),
+        node=node,
+    )
+    uid = sandbox.uid
     if not sandboxed:
         log.say(
             Phase.INSTALL,
             "WARNING: there is no sandbox. The build's commands can read and change what "
             f"{f'uid {uid}' if uid is not None else 'the user who runs this server'} can.",
         )
-    passwd, group = _write_accounts(workspace, uid if uid is not None else INSIDE_UID)
-    sandbox = Sandbox(
-        tools=tools,
-        mounts=system_mounts(passwd, group, certificate_paths(environ), node) if sandboxed else (),
-        build_directory=workspace.build,
-        tmp_directory=workspace.tmp,
-        uid=uid,
-        processes=contract.limits.processes,
-    )
     runner = Runner(contract.sandbox, sandbox, workspace, contract.limits.memory_bytes, log)
     bin_directory = node_bin(node, sandboxed) if node is not None else None
     link_npm(workspace.tools / "bin", bin_directory)
@@ -69,6 +59,33 @@ async def prepare_runner(
         tmp=PurePosixPath("/tmp" if sandboxed else workspace.tmp),  # noqa: S108
     )
     return runner, env
+
+
+def make_sandbox(
+    workspace: Workspace, *, build_uid: int, processes: int, shown: tuple[Path, ...], node: Node | None
+) -> Sandbox:
+    """How commands in ``workspace`` are contained. ``shown`` are files that they see at their own path.
+
+    Raises ``BuildError`` (``tool_missing``).
+    """
+    uid = build_uid if os.geteuid() == 0 else None
+    tools = find_tools()
+    if uid is not None and tools.setpriv is None:
+        raise BuildError(
+            Code.TOOL_MISSING,
+            "The builder is root and has no setpriv, so it can't run the build as another user.",
+            "Install util-linux on the server, or run the builder as an ordinary user.",
+            status=ExitStatus.INFRASTRUCTURE,
+        )
+    passwd, group = _write_accounts(workspace, uid if uid is not None else INSIDE_UID)
+    return Sandbox(
+        tools=tools,
+        mounts=system_mounts(passwd, group, shown, node),
+        build_directory=workspace.build,
+        tmp_directory=workspace.tmp,
+        uid=uid,
+        processes=processes,
+    )
 
 
 async def _node(plan: Plan, log: BuildLog) -> Node | None:

@@ -31,11 +31,11 @@ async def choose_sandbox(settings: Settings) -> Literal["bwrap", "none"]:
         reason = problem
     if settings.build_sandbox == "bwrap" or not settings.listens_on_loopback_only:
         raise CannotIsolate(
-            f"Builds can't be isolated on this machine: {reason}. Install bubblewrap (apt-get install "
+            f"Builds can't be isolated on this machine ({reason}). Install bubblewrap (apt-get install "
             "bubblewrap) and allow user namespaces, or set HOST=127.0.0.1 to build without a sandbox."
         )
     logger.warning(
-        "BUILDS ARE NOT ISOLATED: %s. A repository's code runs as your user and can read your files. "
+        "BUILDS ARE NOT ISOLATED (%s). A repository's code runs as your user and can read your files. "
         "Deploy only code that you trust. The server listens on this machine alone.",
         reason,
     )
@@ -51,16 +51,18 @@ async def _why_bwrap_fails() -> str | None:
         "--check-sandbox",
         cwd=ROOT,
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT_S):
-            _, stderr = await process.communicate()
+            output, _ = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()
         return "bubblewrap did not start a sandbox in time"
     if process.returncode == 0:
         return None
-    return stderr.decode(errors="replace").strip().splitlines()[-1] if stderr.strip() else "bubblewrap fails"
+    lines = output.decode(errors="replace").splitlines()
+    reasons = [line[line.index("bwrap:") :] for line in lines if "bwrap:" in line]
+    return (reasons or lines or ["bubblewrap does not run"])[-1]
