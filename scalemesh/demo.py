@@ -22,6 +22,7 @@ _EMAIL = "demo@example.com"
 # The first start makes a database cluster; on a slow disk that takes a while.
 _START_TIMEOUT_S = 90.0
 _REGISTRY_TIMEOUT_S = 15.0
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 
 
 class DemoFailed(Exception):
@@ -120,7 +121,7 @@ async def _print_log(api: aiohttp.ClientSession, origin: str, deployment_id: str
             frame = json.loads(message.data)
             if frame["type"] == "lines":
                 for line in frame["lines"]:
-                    _say(f"  {line['text']}")
+                    _say(f"  {line['text'] if sys.stdout.isatty() else _COLOUR.sub('', line['text'])}")
             elif frame["type"] == "end":
                 if frame["status"] != "ready":
                     raise DemoFailed(f"The deployment is {frame['status']}.")

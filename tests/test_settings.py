@@ -1,0 +1,87 @@
+"""Settings: the environment in, one record or every mistake out."""
+
+from pathlib import Path
+
+import pytest
+
+from scalemesh.settings import Settings, SettingsError, load_settings, session_key
+
+ROOT = Path(__file__).resolve().parents[1]
+KEY = {"SESSION_KEY": "a key for tests only"}
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.alias), raising=False)
+
+
+def test_with_no_setting_at_all_it_is_for_this_machine_alone() -> None:
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.public_url) == ("127.0.0.1", 9000, "http://localhost:9000")
+    assert settings.listens_on_loopback_only
+    assert settings.embeds_postgres
+    assert settings.embeds_redis
+    assert settings.site_url("x") == "http://x.localhost:9000"
+
+
+def test_a_platform_that_gives_a_port_is_listened_to_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "5000")
+    assert load_settings().host == "0.0.0.0"
+    monkeypatch.setenv("HOST", "127.0.0.1")
+    assert load_settings().host == "127.0.0.1"
+
+
+def test_every_mistake_is_reported_together() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(
+            PORT="x", SIGNUPS="maybe", DATABASE_URL="mysql://x", TRUSTED_PROXIES="1.2.3.4/99", **KEY
+        )
+    assert [line.split(":")[0] for line in str(refused.value).splitlines()] == [
+        "PORT",
+        "DATABASE_URL",
+        "TRUSTED_PROXIES",
+        "SIGNUPS",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"DATABASE_URL": "postgresql://h/d"}, "SESSION_KEY is required"),
+        ({"SESSION_KEY": "short"}, "SESSION_KEY"),
+        ({"PUBLIC_URL": "example.com"}, "PUBLIC_URL"),
+        ({"PUBLIC_URL": "https://example.com/path"}, "PUBLIC_URL"),
+        ({"BUILD_TIMEOUT_S": 1}, "BUILD_TIMEOUT_S"),
+        ({"DATABASE_URL": "postgresql://h/a", "DBURI": "postgresql://h/b", **KEY}, "DBURI"),
+        ({"DBURI": "host=h nonsense=1", **KEY}, "DBURI"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(given: dict[str, object], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        load_settings(**given)
+
+
+def test_a_database_may_be_given_in_words() -> None:
+    words = "host=db user=ada password=p@ss dbname=mesh port=5433 sslmode=require TimeZone=UTC"
+    settings = load_settings(DBURI=words, **KEY)
+    assert settings.database == (
+        "postgresql://ada:p%40ss@/mesh?host=db&port=5433&sslmode=require&timezone=UTC"
+    )
+
+
+def test_a_key_is_made_once_and_kept_for_this_user_alone(tmp_path: Path) -> None:
+    settings = load_settings(DATA_DIR=tmp_path)
+    key = session_key(settings)
+    assert len(key) == 64
+    assert session_key(settings) == key
+    assert (tmp_path / "session.key").stat().st_mode & 0o777 == 0o600
+    assert session_key(load_settings(DATA_DIR=tmp_path, **KEY)) == KEY["SESSION_KEY"]
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    missing = [
+        str(field.alias) for field in Settings.model_fields.values() if f"`{field.alias}`" not in readme
+    ]
+    assert missing == []
