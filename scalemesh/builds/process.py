@@ -40,33 +40,33 @@ class ProcessLauncher:
         self._uids_in_use: set[int] = set()
 
     async def launch(self, deployment_id: DeploymentID, environment: Mapping[str, str]) -> RunningBuild:
-        uid = self._take_uid()
-        workspace = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="scalemesh-build-"))
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "builder",
-                cwd=ROOT,
-                env={
-                    **_passed_on(os.environ),
-                    **environment,
-                    "SUPERVISED": "1",
-                    "BUILD_UID": str(uid),
-                    "WORKSPACE": str(workspace),
-                },
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
-        except BaseException as error:
-            self._uids_in_use.discard(uid)
-            workspace.rmdir()
-            if isinstance(error, OSError):
-                raise LaunchFailed(str(error)) from error
-            raise
-        return ProcessBuild(process, deployment_id, workspace, lambda: self._uids_in_use.discard(uid))
+            with contextlib.ExitStack() as at_end:
+                uid = self._take_uid()
+                at_end.callback(self._uids_in_use.discard, uid)
+                workspace = Path(tempfile.mkdtemp(prefix="scalemesh-build-"))
+                # Of a builder that was killed; every other one has removed it.
+                at_end.callback(_remove, workspace)
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "builder",
+                    cwd=ROOT,
+                    env={
+                        **_passed_on(os.environ),
+                        **environment,
+                        "SUPERVISED": "1",
+                        "BUILD_UID": str(uid),
+                        "WORKSPACE": str(workspace),
+                    },
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                    start_new_session=True,
+                )
+                return ProcessBuild(process, deployment_id, at_end.pop_all().close)
+        except OSError as error:
+            raise LaunchFailed(str(error)) from error
 
     def _take_uid(self) -> int:
         uid = _FIRST_BUILD_UID
@@ -81,12 +81,10 @@ class ProcessBuild:
         self,
         process: asyncio.subprocess.Process,
         deployment_id: DeploymentID,
-        workspace: Path,
         on_end: Callable[[], None],
     ) -> None:
         self._process = process
         self._deployment_id = deployment_id
-        self._workspace = workspace
         self._on_end = on_end
         self._ended = asyncio.create_task(self._watch(), name=f"builder of {deployment_id}")
 
@@ -94,10 +92,12 @@ class ProcessBuild:
         return await asyncio.shield(self._ended)
 
     async def stop(self, *, canceled: bool = False) -> None:
-        if canceled and self._process.returncode is None:
+        # One of the two, or the builder may hear of the wrong one first.
+        if canceled:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
-        self._let_go()
+        else:
+            self._let_go()
         try:
             async with asyncio.timeout(_STOP_GRACE_S):
                 await self.wait()
@@ -117,9 +117,7 @@ class ProcessBuild:
             tail = (tail + chunk)[-_STDERR_TAIL_BYTES:]
         status = await self._process.wait()
         self._let_go()
-        # Of a builder that was killed; every other one has removed it.
-        await asyncio.to_thread(_remove, self._workspace)
-        self._on_end()
+        await asyncio.to_thread(self._on_end)
         if tail:
             logger.warning(
                 "the builder of %s (exit status %d) said: %s",

@@ -1,0 +1,133 @@
+"""The launcher of this machine, with the real builder: whatever ends a build, nothing of it is left."""
+
+import secrets
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scalemesh.artifacts import DirectoryStore
+from scalemesh.builds import process
+from scalemesh.builds.launcher import LaunchFailed, RunningBuild
+from scalemesh.builds.process import ProcessLauncher
+from scalemesh.logs.archive import fetch_build_log
+from scalemesh.model import DeploymentID, ProjectID
+from tests.parts.git import GitServer
+from tests.parts.processes import processes_with
+from tests.parts.server import eventually
+
+DEPLOYMENT = DeploymentID("dep1")
+PROJECT = ProjectID("proj1")
+SANDBOXES = pytest.mark.parametrize("sandbox", ["bwrap", "none"])
+
+
+@dataclass(frozen=True, slots=True)
+class Stubborn:
+    """A build that ignores SIGTERM and has put a process into a session of its own. ``word`` finds both."""
+
+    running: RunningBuild
+    word: str
+    artifacts: Path
+    workspaces: Path
+
+    @property
+    def builder(self) -> psutil.Process:
+        return next(found for found in psutil.Process().children() if "builder" in found.cmdline())
+
+    async def code(self) -> str | None:
+        """The failure that the builder has recorded."""
+        log = await fetch_build_log(DirectoryStore(self.artifacts), PROJECT, DEPLOYMENT)
+        assert log is not None
+        assert log.result is not None
+        return log.result.failure.code if log.result.failure else None
+
+    async def assert_gone(self) -> None:
+        await eventually(lambda: processes_with(self.word), lambda found: not found)
+        assert list(self.workspaces.iterdir()) == []
+
+
+StartStubborn = Callable[[str], Awaitable[Stubborn]]
+
+
+@pytest.fixture
+def workspaces(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where builds have their directories. Not in ``tmp_path``, which no other user can enter."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o711)
+        monkeypatch.setattr(tempfile, "tempdir", directory)
+        yield Path(directory)
+
+
+@pytest.fixture
+async def stubborn(git_server: GitServer, tmp_path: Path, workspaces: Path) -> AsyncIterator[StartStubborn]:
+    started = []
+
+    async def start(sandbox: str) -> Stubborn:
+        number = secrets.randbelow(10**9) + 10**9
+        command = f"trap '' TERM; setsid sleep {number} & sleep {number}"
+        environment = {
+            "GITHUB_REPO_URL": await git_server.make_repo(f"stubborn-{number}", {"index.html": "hi"}),
+            "ALLOW_LOCAL_REPOS": "1",
+            "projectID": PROJECT,
+            "DEPLOYMENT_ID": DEPLOYMENT,
+            "BUILD_COMMAND": command,
+            "BUILD_SANDBOX": sandbox,
+            "ARTIFACTS": str(tmp_path / "artifacts"),
+        }
+        running = await ProcessLauncher().launch(DEPLOYMENT, environment)
+        started.append(running)
+        sleep = f"sleep {number}"
+        await eventually(
+            lambda: [found for found in processes_with(sleep) if found.name() == "sleep"],
+            lambda found: len(found) == 2,
+        )
+        return Stubborn(running, str(number), tmp_path / "artifacts", workspaces)
+
+    yield start
+    for running in started:
+        await running.stop()
+
+
+@SANDBOXES
+@pytest.mark.parametrize(("canceled", "code"), [(True, "canceled"), (False, "server_lost")])
+async def test_stopping_ends_everything_and_the_log_tells_why(
+    stubborn: StartStubborn, sandbox: str, canceled: bool, code: str
+) -> None:
+    build = await stubborn(sandbox)
+    await build.running.stop(canceled=canceled)
+    assert await build.running.wait() == 3
+    await build.assert_gone()
+    assert await build.code() == code
+    await build.running.stop()
+
+
+@SANDBOXES
+async def test_a_builder_that_hears_nothing_is_killed_with_all_it_started(
+    stubborn: StartStubborn, sandbox: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_STOP_GRACE_S", 0.2)
+    build = await stubborn(sandbox)
+    build.builder.suspend()
+    await build.running.stop(canceled=True)
+    assert await build.running.wait() == -signal.SIGKILL
+    await build.assert_gone()
+
+
+async def test_a_killed_builder_leaves_neither_process_nor_directory(stubborn: StartStubborn) -> None:
+    build = await stubborn("bwrap")
+    build.builder.kill()
+    assert await build.running.wait() == -signal.SIGKILL
+    await build.assert_gone()
+
+
+async def test_a_builder_that_cannot_start_is_said_so(
+    workspaces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "ROOT", workspaces / "nowhere")
+    with pytest.raises(LaunchFailed):
+        await ProcessLauncher().launch(DEPLOYMENT, {})
+    assert list(workspaces.iterdir()) == []

@@ -1,0 +1,149 @@
+"""Who builds what: claims, limits and leases."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from scalemesh.db.pool import Pool
+from scalemesh.db.queue import (
+    BuildFacts,
+    Claim,
+    LostLease,
+    mark_canceled,
+    mark_failed,
+    mark_published,
+    renew_lease,
+    requeue,
+    shorten_leases,
+    take_over_lapsed,
+)
+from scalemesh.model import BuildSettings, Status
+from tests.db.rows import BROKEN, FACTS, LEASE, Rows
+
+WRITES = {
+    "renew": lambda pool, claim: renew_lease(pool, claim, LEASE),
+    "published": lambda pool, claim: mark_published(pool, claim, FACTS),
+    "failed": lambda pool, claim: mark_failed(pool, claim, BROKEN, FACTS),
+    "canceled": lambda pool, claim: mark_canceled(pool, claim, FACTS),
+    "requeue": requeue,
+}
+
+
+async def test_the_oldest_is_claimed_first_with_all_that_its_build_needs(rows: Rows) -> None:
+    first, second = await rows.project(), await rows.project()
+    older = await rows.deployment(first, ref="v1", no_cache=True)
+    newer = await rows.deployment(second)
+
+    assert await rows.claim(worker="me") == Claim(
+        deployment_id=older.id,
+        project_id=first.id,
+        attempt=1,
+        worker="me",
+        slug=first.slug,
+        git_url="https://example.com/x.git",
+        ref="v1",
+        build=BuildSettings(branch="main"),
+        env_encrypted=None,
+        no_cache=True,
+    )
+    claim = await rows.claim()
+    assert claim is not None
+    assert (claim.deployment_id, claim.ref) == (newer.id, "main")
+    assert await rows.claim() is None
+
+
+async def test_one_project_builds_one_deployment_after_another(pool: Pool, rows: Rows) -> None:
+    project = await rows.project()
+    first = await rows.building(project)
+    second = await rows.deployment(project)
+    assert await rows.claim() is None
+    await mark_failed(pool, first, BROKEN, BuildFacts())
+    claim = await rows.claim()
+    assert claim is not None
+    assert claim.deployment_id == second.id
+
+
+async def test_many_claimers_at_once_keep_the_limits_and_never_share_a_deployment(rows: Rows) -> None:
+    projects = [await rows.project() for _ in range(8)]
+    for project in projects:
+        for _ in range(2):
+            await rows.deployment(project)
+
+    racers = await asyncio.gather(*(rows.claim(worker=f"w{n}", concurrency=5) for n in range(30)))
+    claims = [claim for claim in racers if claim is not None]
+    assert len(claims) == 5
+    assert len({claim.deployment_id for claim in claims}) == 5
+
+    racers = await asyncio.gather(*(rows.claim(worker=f"w{n}") for n in range(30)))
+    claims += [claim for claim in racers if claim is not None]
+    assert Counter(claim.project_id for claim in claims) == {project.id: 1 for project in projects}
+
+
+async def test_a_lease_is_renewed_on_the_databases_clock_and_tells_of_a_cancel(
+    pool: Pool, rows: Rows
+) -> None:
+    claim = await rows.building(await rows.project())
+    await rows.lapse()
+    assert await renew_lease(pool, claim, LEASE) is False
+    left = await pool.fetchval("SELECT lease_until - now() FROM deployments")
+    assert timedelta(seconds=29) < left <= LEASE
+    await pool.execute("UPDATE deployments SET cancel_wanted = true")
+    assert await renew_lease(pool, claim, LEASE) is True
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_worker_that_was_swept_changes_nothing(pool: Pool, rows: Rows, write: str) -> None:
+    claim = await rows.building(await rows.project())
+    await rows.lapse()
+    taken = await take_over_lapsed(pool, worker="sweep", lease=LEASE)
+    assert taken is not None
+    before = await rows.row(claim.deployment_id)
+    with pytest.raises(LostLease):
+        await WRITES[write](pool, claim)
+    assert await rows.row(claim.deployment_id) == before
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_an_earlier_attempt_of_the_same_worker_changes_nothing(
+    pool: Pool, rows: Rows, write: str
+) -> None:
+    claim = await rows.building(await rows.project())
+    await requeue(pool, claim)
+    again = await rows.claim()
+    assert again is not None
+    assert (again.attempt, again.worker) == (2, claim.worker)
+    before = await rows.row(claim.deployment_id)
+    with pytest.raises(LostLease):
+        await WRITES[write](pool, claim)
+    assert await rows.row(claim.deployment_id) == before
+
+
+async def test_many_sweeps_at_once_take_each_lapsed_deployment_once(pool: Pool, rows: Rows) -> None:
+    for _ in range(3):
+        await rows.building(await rows.project())
+    assert await take_over_lapsed(pool, worker="early", lease=LEASE) is None
+    await rows.lapse()
+    racers = await asyncio.gather(
+        *(take_over_lapsed(pool, worker=f"sweep {n}", lease=LEASE) for n in range(12))
+    )
+    taken = [claim.deployment_id for claim in racers if claim is not None]
+    assert len(taken) == len(set(taken)) == 3
+    assert {claim.attempt for claim in racers if claim is not None} == {1}
+
+
+async def test_what_is_given_back_is_queued_and_keeps_when_it_started(pool: Pool, rows: Rows) -> None:
+    claim = await rows.building(await rows.project())
+    before = await rows.row(claim.deployment_id)
+    assert await requeue(pool, claim) is Status.QUEUED
+    after = await rows.row(claim.deployment_id)
+    assert after == {**before, "status": "queued", "worker": None, "lease_until": None}
+
+
+async def test_leases_are_shortened_and_never_lengthened(pool: Pool, rows: Rows) -> None:
+    await rows.building(await rows.project())
+    await shorten_leases(pool, timedelta(seconds=5))
+    await shorten_leases(pool, timedelta(seconds=20))
+    left = await pool.fetchval("SELECT lease_until - now() FROM deployments")
+    assert timedelta(seconds=4) < left <= timedelta(seconds=5)

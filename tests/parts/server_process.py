@@ -1,0 +1,86 @@
+"""The server as people start it: a process of its own, everything embedded, on a data directory."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+from tests.parts.leftovers import is_alive
+from tests.parts.ports import unused_port
+from tests.parts.server import Client, eventually
+
+_ROOT = Path(__file__).resolve().parents[2]
+_REPLACING_WHAT_IS_EMBEDDED = (
+    "DATABASE_URL",
+    "DBURI",
+    "REDIS_URL",
+    "S3_BUCKET",
+    "PUBLIC_URL",
+    "SITES_DOMAIN",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A running one, and somebody who visits it."""
+
+    client: Client
+    process: asyncio.subprocess.Process
+
+    async def end(self, number: int) -> None:
+        """Sends the signal; returns once the server and everything below it are gone."""
+        started = psutil.Process(self.process.pid).children(recursive=True)
+        assert {"postgres", "valkey-server"} <= {process.name() for process in started}
+        self.process.send_signal(number)
+        await self.process.wait()
+        await eventually(
+            lambda: [process for process in started if is_alive(process)],
+            lambda alive: not alive,
+            within_s=20,
+        )
+
+
+@asynccontextmanager
+async def server_process(
+    data_dir: Path, session: aiohttp.ClientSession, **settings: str
+) -> AsyncIterator[ServerProcess]:
+    """Ready inside the block, gone after it. What it says on stderr is in ``server.log`` beside the data."""
+    port = unused_port()
+    inherited = {name: value for name, value in os.environ.items() if name not in _REPLACING_WHAT_IS_EMBEDDED}
+    with (data_dir.parent / "server.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(_ROOT / "scalemesh.py"),
+            env={
+                **inherited,
+                "HOST": "127.0.0.1",
+                "PORT": str(port),
+                "DATA_DIR": str(data_dir),
+                "ALLOW_LOCAL_REPOS": "1",
+                **settings,
+            },
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=log,
+        )
+    client = Client(session, port)
+    try:
+        await eventually(lambda: _is_up(client, process), within_s=30)
+        yield ServerProcess(client, process)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def _is_up(client: Client, process: asyncio.subprocess.Process) -> bool:
+    assert process.returncode is None, "the server ended; server.log has its reason"
+    try:
+        return (await client.get("/health")).status == 200
+    except aiohttp.ClientConnectionError:
+        return False
