@@ -102,7 +102,7 @@ async def _plain_html(client: Client, git: GitServer) -> Figure:
         await client.deploy(project["projectID"])
         await eventually(
             lambda: client.site(project["url"]),
-            lambda answer, run=run: answer.text == f"<h1>{run}</h1>",
+            lambda answer, page=f"<h1>{run}</h1>": answer.text == page,  # type: ignore[misc]
             within_s=30,
             every_s=0.01,
         )

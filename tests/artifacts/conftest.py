@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from scalemesh.artifacts import ArtifactStore, DirectoryStore, open_s3_store
+from scalemesh.artifacts import ArtifactStore, DirectoryStore
+from scalemesh.artifacts.s3 import open_s3_store
 from tests.artifacts.s3_server import S3Server, run_s3_server
 
 

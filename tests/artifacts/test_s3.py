@@ -2,7 +2,7 @@
 
 import pytest
 
-from scalemesh.artifacts import open_s3_store
+from scalemesh.artifacts.s3 import open_s3_store
 from scalemesh.artifacts.store import StoreUnavailable
 from tests.artifacts.s3_server import S3Server
 from tests.parts.ports import unused_port

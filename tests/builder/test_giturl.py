@@ -93,7 +93,7 @@ def test_a_file_needs_its_own_setting() -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        "0.0.0.0",  # noqa: S104 - judged, not bound to
+        "0.0.0.0",
         "10.1.2.3",
         "100.64.0.1",
         "127.0.0.1",

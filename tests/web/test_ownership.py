@@ -27,7 +27,7 @@ async def ask(client: Client, method: str, path: str, project_id: str, deploymen
     headers = {**JSON, "Origin": client.origin, "X-Request-ID": "ownership-test"}
     if path.endswith("/live"):
         return await client.request(method, path, headers={**headers, **UPGRADE})
-    body = {} if method in ("POST", "PATCH") else None
+    body: dict[str, str] | None = {} if method in ("POST", "PATCH") else None
     return await client.request(method, path, json=body, headers=headers)
 
 
