@@ -19,7 +19,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 help:
 	@echo 'make run     start Scale Mesh on http://localhost:9000'
-	@echo 'make demo    deploy an example app from its repository to a URL, and open it'
+	@echo 'make demo    deploy an example app from its repository to a URL, and fetch its page'
 	@echo 'make test    run the tests, browser tests included'
 	@echo 'make check   run ruff, mypy and import-linter'
 	@echo 'make bench   measure speed and memory'

@@ -2,7 +2,11 @@
 
 import sys
 
-from scalemesh.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from scalemesh.cli import main
+
+        sys.exit(main())
+    except KeyboardInterrupt:
+        # Ctrl-C while the first import is still under way.
+        sys.exit(130)

@@ -8,7 +8,7 @@ from scalemesh.auth.throttle import Throttle
 from scalemesh.auth.tokens import new_token, token_hash
 from scalemesh.db import sessions, users
 from scalemesh.db.pool import Pool
-from scalemesh.errors import SignupsClosed, WrongCredentials
+from scalemesh.errors import SignupsClosed, WrongCredentials, WrongPassword
 from scalemesh.fields.names import email_key
 from scalemesh.model import User, UserID
 
@@ -48,11 +48,11 @@ class Accounts:
         return stored.user
 
     async def change_password(self, user: User, *, current: str, new: str, address: str) -> None:
-        """Ends every session of the user. Raises WrongCredentials, TooManyRequests, Busy."""
+        """Ends every session of the user. Raises WrongPassword, TooManyRequests, Busy."""
         key = email_key(user.email)
         await self._throttle.count_login(address, key)
         if not await self._passwords.verify(await users.fetch_password_hash(self._pool, user.id), current):
-            raise WrongCredentials
+            raise WrongPassword
         await users.update_password_hash(self._pool, user.id, await self._passwords.hash(new))
         await self._throttle.forgive_login(address, key)
 

@@ -2,8 +2,9 @@
 
 import errno
 import hashlib
+import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +13,10 @@ import aiohttp_jinja2
 import aiohttp_session
 import jinja2
 from aiohttp import web
+from redis.exceptions import RedisError
 
 from scalemesh.accounts import Accounts
+from scalemesh.artifacts.store import StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox
 from scalemesh.auth.throttle import Throttle
 from scalemesh.builds.dispatcher import Dispatcher
@@ -43,6 +46,8 @@ from scalemesh.web.logs import CONSOLES, Consoles, close_consoles
 from scalemesh.web.routes import add_routes
 from scalemesh.web.services import SERVICES, Services
 from scalemesh.web.sessions import cookie_storage
+
+logger = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -145,6 +150,7 @@ async def running_server(settings: Settings, listener: socket.socket) -> AsyncIt
     """Serves on ``listener`` inside the block; raises what ``open_resources`` and ``choose_sandbox`` do."""
     sandbox = await choose_sandbox(settings)
     async with open_resources(settings) as resources:
+        await _warn_of_what_is_away(resources)
         runner = web.AppRunner(
             init_app(settings, resources, sandbox),
             access_log=None,
@@ -152,8 +158,8 @@ async def running_server(settings: Settings, listener: socket.socket) -> AsyncIt
             lingering_time=_LINGERING_S,
             shutdown_timeout=_SHUTDOWN_S,
         )
-        await runner.setup()
         try:
+            await runner.setup()
             await web.SockSite(runner, listener).start()
             yield
         finally:
@@ -189,6 +195,19 @@ def _route_fetcher(pool: Pool) -> FetchRoute:
 
 async def _ping(resources: Resources) -> None:
     await resources.redis.ping()
+
+
+async def _warn_of_what_is_away(resources: Resources) -> None:
+    """The server starts without Redis and the store, and works again once they are back."""
+    parts: dict[str, Callable[[], Awaitable[None]]] = {
+        "Redis (REDIS_URL)": lambda: _ping(resources),
+        "the artifact store (S3_BUCKET, S3_ENDPOINT_URL)": resources.store.check,
+    }
+    for part, check in parts.items():
+        try:
+            await check()
+        except (RedisError, StoreUnavailable) as error:
+            logger.warning("%s can't be reached: %s", part, error)
 
 
 def _add_pages(app: web.Application) -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+import asyncpg
 from aiohttp.http_exceptions import HttpProcessingError
 
 from scalemesh.app import CannotListen, listen, running_server
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("serve", help="run the server (the default)")
     commands.add_parser("migrate", help="bring the database of DATABASE_URL up to date")
-    commands.add_parser("demo", help="deploy an example and open nothing but its address")
+    commands.add_parser("demo", help="deploy an example app and fetch its page")
     command = parser.parse_args(arguments).command or "serve"
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
@@ -40,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"The settings can't be used:\n{error}")
     except (CannotListen, ScaleMeshError, DemoFailed) as error:
         return _fail(str(error))
-    except OSError as error:
-        return _fail(f"A configured server can't be reached: {error}")
+    except (OSError, asyncpg.PostgresError) as error:
+        return _fail(f"The database of DATABASE_URL can't be used: {error}")
     return 0
 
 

@@ -55,6 +55,16 @@ class WrongCredentials(ScaleMeshError):
         super().__init__("The email or the password is wrong.")
 
 
+class WrongPassword(ScaleMeshError):
+    """Somebody who is logged in gave another password than theirs."""
+
+    code = "wrong_password"
+
+    def __init__(self) -> None:
+        message = "This is not your current password."
+        super().__init__(message, fields={"currentPassword": message})
+
+
 class ForeignOrigin(ScaleMeshError):
     """A write or a WebSocket that another site's page started with this user's cookie."""
 

@@ -5,11 +5,13 @@ Nothing else in the project reads the environment of the server. A limit has its
 
 import ipaddress
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlencode, urlsplit
 
+import redis.connection
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -73,6 +75,31 @@ class Settings(BaseSettings):
             return keyword_dsn_to_url(value)
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url_is_one(cls, value: str) -> str:
+        try:
+            if value:
+                redis.connection.parse_url(value)  # type: ignore[no-untyped-call]
+        except ValueError:
+            raise ValueError("give an address like redis://host:6379/0, rediss:// or unix://") from None
+        return value
+
+    @field_validator("git_allowed_hosts")
+    @classmethod
+    def _hosts_are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not re.fullmatch(r"[A-Za-z0-9.-]+", host):
+                raise ValueError(f"give hosts only, like github.com, not {host}")
+        return tuple(host.lower() for host in value)
+
+    @field_validator("sites_domain")
+    @classmethod
+    def _sites_domain_is_a_host(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?", value):
+            raise ValueError("give a host, and a port where there is one, like sites.example.com")
+        return value.lower()
+
     @field_validator("public_url")
     @classmethod
     def _public_url_is_an_origin(cls, value: str) -> str:
@@ -88,6 +115,8 @@ class Settings(BaseSettings):
     def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
         values = dict(values)
         port = values.get("PORT") or 9000
+        # A mistaken port is reported once, as PORT's.
+        port = port if str(port).isdecimal() else 9000
         # Hosting platforms give PORT and expect a server that the outside can reach.
         values["HOST"] = values.get("HOST") or ("0.0.0.0" if values.get("PORT") else "127.0.0.1")  # noqa: S104
         values["PUBLIC_URL"] = values.get("PUBLIC_URL") or f"http://localhost:{port}"
@@ -98,6 +127,8 @@ class Settings(BaseSettings):
     def _belongs_together(self) -> Self:
         if self.database_url and self.dburi and self.database_url != self.dburi:
             raise ValueError("DATABASE_URL and DBURI name two databases: set one of them")
+        if self.s3_endpoint_url and not self.s3_bucket:
+            raise ValueError("S3_ENDPOINT_URL needs S3_BUCKET beside it: the bucket that sites are stored in")
         if not self.embeds_postgres and not self.session_key:
             raise ValueError(
                 "SESSION_KEY is required beside DATABASE_URL: set it to a random string, "
@@ -204,6 +235,8 @@ def load_settings(**given: object) -> Settings:
 
 def _describe(mistake: ErrorDetails) -> str:
     sentence = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "int_parsing":
+        sentence = "give a whole number"
     return f"{mistake['loc'][0]}: {sentence}" if mistake["loc"] else sentence
 
 

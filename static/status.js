@@ -43,7 +43,7 @@ export function showBadge(badge, status) {
  */
 export function subject(deployment) {
   const line = deployment.commitMessage?.split('\n')[0];
-  return line || (deployment.ref ? `Build of ${deployment.ref}` : `Deployment ${deployment.number}`);
+  return line || (deployment.ref ? `Build of ${deployment.ref}` : 'The default branch');
 }
 
 /**

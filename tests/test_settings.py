@@ -55,6 +55,11 @@ def test_every_mistake_is_reported_together() -> None:
         ({"BUILD_TIMEOUT_S": 1}, "BUILD_TIMEOUT_S"),
         ({"DATABASE_URL": "postgresql://h/a", "DBURI": "postgresql://h/b", **KEY}, "DBURI"),
         ({"DBURI": "host=h nonsense=1", **KEY}, "DBURI"),
+        ({"REDIS_URL": "nonsense"}, "REDIS_URL"),
+        ({"REDIS_URL": "redis://127.0.0.1:99999"}, "REDIS_URL"),
+        ({"GIT_ALLOWED_HOSTS": "https://github.com"}, "GIT_ALLOWED_HOSTS"),
+        ({"SITES_DOMAIN": "http://foo"}, "SITES_DOMAIN"),
+        ({"S3_ENDPOINT_URL": "http://127.0.0.1:1"}, "S3_BUCKET"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(given: dict[str, object], named: str) -> None:

@@ -170,9 +170,9 @@ class Worker:
                 whole = BuildLog(lines, log.result if log else None)
                 await write_build_log(self._store, claim.project_id, claim.deployment_id, whole)
             await stream.expire(self._redis, claim.deployment_id)
-        except (RedisError, StoreUnavailable, ArchiveDamaged):
+        except (RedisError, StoreUnavailable, ArchiveDamaged) as error:
             # The outcome matters more than its log, and the stream still has the lines.
-            logger.exception("the log of %s could not be completed", claim.deployment_id)
+            logger.warning("the log of %s could not be completed: %s", claim.deployment_id, error)
 
     async def _whole_log(
         self, claim: Claim, archived: Sequence[LogLine], last_word: str | None

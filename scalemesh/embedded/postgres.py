@@ -35,6 +35,7 @@ _SETTINGS = {
     # The log is for the person who runs this: no checkpoints, and no statements with users' data.
     "log_checkpoints": "off",
     "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 from redis.exceptions import RedisError
@@ -15,6 +15,7 @@ from scalemesh.web import pages
 from scalemesh.web.answers import REQUEST_ID, wants_page
 from scalemesh.web.body import form_values, is_form
 from scalemesh.web.routes import form_page
+from scalemesh.web.sessions import safe_next
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ STATUSES: Mapping[type[errors.ScaleMeshError], int] = {
     errors.MalformedRequest: 400,
     errors.NotLoggedIn: 401,
     errors.WrongCredentials: 401,
+    errors.WrongPassword: 403,
     errors.ForeignOrigin: 403,
     errors.SignupsClosed: 403,
     errors.ProjectNotFound: 404,
@@ -70,7 +72,7 @@ async def _tell_known(request: web.Request, error: errors.ScaleMeshError) -> web
     if isinstance(error, errors.TooManyRequests | errors.Busy):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, errors.NotLoggedIn) and wants_page(request):
-        here = request.path_qs if request.method == "GET" else "/"
+        here = request.path_qs if request.method == "GET" else _page_before(request)
         return web.Response(status=303, headers={"Location": f"/login?next={quote(here, safe='/')}"})
     response = await _form_again(request, error, status)
     if response is None:
@@ -79,6 +81,12 @@ async def _tell_known(request: web.Request, error: errors.ScaleMeshError) -> web
     if status in _CLOSING:
         response.force_close()
     return response
+
+
+def _page_before(request: web.Request) -> str:
+    """The page whose form was posted, for coming back to it."""
+    referer = urlsplit(request.headers.get("Referer", ""))
+    return safe_next(referer.path) if referer.netloc == request.host else "/"
 
 
 async def _form_again(

@@ -76,12 +76,16 @@ class PasswordChange(Payload):
     password: NewPassword
 
 
-class _Build(Payload):
+class _Project(Payload):
+    # In the order of the page: the first wrong field is the one that takes the focus.
+    name: ProjectName = ""
+    git_url: GitUrl = Field("", alias="gitUrl")
     branch: Ref = None
     root_directory: Directory = Field(None, alias="rootDirectory")
     install_command: Command = Field(None, alias="installCommand")
     build_command: Command = Field(None, alias="buildCommand")
     output_directory: Directory = Field(None, alias="outputDirectory")
+    env: Env = Field(default_factory=dict)
 
     def settings(self) -> BuildSettings:
         return BuildSettings(
@@ -93,10 +97,9 @@ class _Build(Payload):
         )
 
 
-class NewProject(_Build):
+class NewProject(_Project):
     name: ProjectName
     git_url: GitUrl = Field(alias="gitUrl")
-    env: Env = Field(default_factory=dict)
     # The page's "Save and deploy"; an API client posts to /deploy.
     deploy: bool = False
 
@@ -104,11 +107,7 @@ class NewProject(_Build):
         return {name: value for name, value in self.env.items() if value is not None}
 
 
-class ProjectChanges(_Build):
-    name: ProjectName = ""
-    git_url: GitUrl = Field("", alias="gitUrl")
-    env: Env = Field(default_factory=dict)
-
+class ProjectChanges(_Project):
     def changes(self) -> dict[str, Any]:
         """Only what the request named."""
         return {name: getattr(self, name) for name in self.model_fields_set}

@@ -90,6 +90,7 @@ export function startConsole(root, hooks) {
       if (state === 'live' && connected === 'lost') hooks.announce('Connected to the log again.');
       if (state === 'refused' || state === 'offline') hooks.announce(words);
       if (state === 'refused') empty.say(words);
+      if (state === 'refused' && words.includes('Log in')) place.replaceChildren(loginLink(words));
       if (state !== 'connecting') connected = state;
     },
   });
@@ -144,3 +145,10 @@ class EmptyNote {
   }
 }
 
+/** To the log-in page and back here. @param {string} words */
+function loginLink(words) {
+  const link = document.createElement('a');
+  link.href = `/login?next=${encodeURIComponent(location.pathname)}`;
+  link.textContent = words;
+  return link;
+}
