@@ -71,7 +71,7 @@ def _waiting(deployment: Deployment, settings: Settings) -> Json | None:
         return None
     because = {
         WaitCause.PROJECT: "Another build of this project is running.",
-        WaitCause.USER: f"You have {settings.builds_per_user} running already, the most at once for one user.",
+        WaitCause.USER: f"You have {settings.builds_per_user} running already, as many as one user may.",
         WaitCause.BUILDERS: "Every builder is busy with another build.",
         WaitCause.NOTHING: "A builder takes it in a moment.",
     }

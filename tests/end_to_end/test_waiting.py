@@ -23,10 +23,10 @@ async def test_a_queued_deployment_says_its_place_and_why(
         }
         assert (await user.deployment(other))["waiting"] == {
             "position": 2,
-            "because": "You have 1 running already, the most at once for one user.",
+            "because": "You have 1 running already, as many as one user may.",
         }
         page = await user.get(f"/deployments/{other}", headers={"Accept": "text/html"})
-        assert "You have 1 running already, the most at once for one user. Number 2 in the line." in page.text
+        assert "You have 1 running already, as many as one user may. Number 2 in the line." in page.text
 
         newest = await user.deploy(slow["projectID"])
         assert (await user.deployment(second))["status"] == "superseded"
