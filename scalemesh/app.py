@@ -81,7 +81,6 @@ def init_app(settings: Settings, resources: Resources, sandbox: str) -> web.Appl
             allow_local_repos=settings.allow_local_repos,
             examples=resources.examples,
         ),
-        build_timeout=timedelta(seconds=settings.build_timeout_s),
         site_url=settings.site_url,
     )
     dispatcher = Dispatcher(
@@ -89,7 +88,9 @@ def init_app(settings: Settings, resources: Resources, sandbox: str) -> web.Appl
         resources.store,
         worker,
         announcer,
-        concurrency=settings.build_concurrency,
+        limits=settings.queue_limits,
+        build_timeout=timedelta(seconds=settings.build_timeout_s),
+        queue_timeout=timedelta(seconds=settings.build_queue_timeout_s),
         alone=settings.embeds_postgres,
     )
     sites = Sites(_route_fetcher(resources.pool), resources.store)
@@ -118,7 +119,7 @@ def init_app(settings: Settings, resources: Resources, sandbox: str) -> web.Appl
             signups_open=settings.signups == "open",
         ),
         projects=Projects(resources.pool, secrets),
-        deploys=Deploys(resources.pool, announcer, dispatcher.wake),
+        deploys=Deploys(resources.pool, announcer, settings.queue_limits, dispatcher.wake),
         logs=Logs(resources.pool, resources.redis, resources.store, hub),
         announcer=announcer,
         checks={

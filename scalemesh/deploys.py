@@ -1,13 +1,13 @@
 """Deployments: asking for one, watching one, stopping one, choosing which is live."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scalemesh import keys
-from scalemesh.db import deployments, projects
+from scalemesh.db import deployments, projects, waiting
 from scalemesh.db.pool import Pool
 from scalemesh.logs.events import Announcer, StatusChanged
-from scalemesh.model import Deployment, DeploymentID, Project, ProjectID, User
+from scalemesh.model import Deployment, DeploymentID, Project, ProjectID, QueueLimits, Status, User
 
 PAGE_SIZE = 30
 
@@ -29,8 +29,11 @@ class DeploymentView:
 class Deploys:
     """``wake`` is called when there is work for the dispatcher; it must not block."""
 
-    def __init__(self, pool: Pool, announcer: Announcer, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, pool: Pool, announcer: Announcer, limits: QueueLimits, wake: Callable[[], None]
+    ) -> None:
         self._pool = pool
+        self._limits = limits
         self._announcer = announcer
         self._wake = wake
 
@@ -47,7 +50,7 @@ class Deploys:
 
         Raises ProjectNotFound, IdempotencyConflict, TooManyRequests.
         """
-        deployment = await deployments.insert_deployment(
+        queued = await deployments.insert_deployment(
             self._pool,
             deployment_id=DeploymentID(keys.new_id()),
             project_id=project_id,
@@ -57,7 +60,9 @@ class Deploys:
             idempotency_key=idempotency_key,
         )
         self._wake()
-        return await self._view(user, deployment)
+        for superseded in queued.superseded:
+            await self._announcer.announce(StatusChanged(superseded, Status.SUPERSEDED))
+        return await self._view(user, queued.deployment)
 
     async def get(self, user: User, deployment_id: DeploymentID) -> DeploymentView:
         """Raises DeploymentNotFound."""
@@ -69,7 +74,7 @@ class Deploys:
         found = await deployments.list_deployments(
             self._pool, project_id, user.id, before_number=before_number, limit=PAGE_SIZE + 1
         )
-        shown = found[:PAGE_SIZE]
+        shown = await self._with_waiting(found[:PAGE_SIZE])
         more = len(found) > PAGE_SIZE
         return DeploymentPage(shown, str(shown[-1].number) if more else None)
 
@@ -88,6 +93,15 @@ class Deploys:
         )
 
     async def _view(self, user: User, deployment: Deployment) -> DeploymentView:
+        [deployment] = await self._with_waiting([deployment])
         return DeploymentView(
             deployment, await projects.get_project(self._pool, deployment.project_id, user.id)
         )
+
+    async def _with_waiting(self, found: Sequence[Deployment]) -> Sequence[Deployment]:
+        """The same, each queued one with its place in the line."""
+        queued = [deployment.id for deployment in found if deployment.status is Status.QUEUED]
+        if not queued:
+            return found
+        places = await waiting.list_waiting(self._pool, queued, self._limits)
+        return [replace(deployment, waiting=places.get(deployment.id)) for deployment in found]

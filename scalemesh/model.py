@@ -69,6 +69,35 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How many builds run at once: over all servers of one database, and of one user. One of a project."""
+
+    builds: int
+    builds_per_user: int
+
+
+class WaitCause(StrEnum):
+    """What a queued deployment waits for, the nearest cause first."""
+
+    PROJECT = "project"
+    """Another build of its project."""
+    USER = "user"
+    """Its user's other builds, which are as many as one user may have."""
+    BUILDERS = "builders"
+    """Every builder is busy."""
+    NOTHING = "nothing"
+    """The next look of a dispatcher, within a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A queued deployment's place: ``position`` 1 is served next, as far as its cause allows."""
+
+    position: int
+    cause: WaitCause
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     id: DeploymentID
     project_id: ProjectID
@@ -85,6 +114,7 @@ class Deployment:
     started_at: datetime | None
     finished_at: datetime | None
     failure: Failure | None
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True)

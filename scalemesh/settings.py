@@ -16,6 +16,8 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from scalemesh.model import QueueLimits
+
 
 class SettingsError(Exception):
     """The environment can't be used. ``str(error)`` names each setting and the fix, one a line."""
@@ -48,6 +50,10 @@ class Settings(BaseSettings):
     build_timeout_s: int = Field(900, alias="BUILD_TIMEOUT_S", ge=10, le=6 * 3600)
     # A build uses about one core and up to a gigabyte; two keep a small machine responsive.
     build_concurrency: int = Field(2, alias="BUILD_CONCURRENCY", ge=1, le=64)
+    # One person's twenty pushes leave room for everybody else's one.
+    builds_per_user: int = Field(2, alias="BUILDS_PER_USER", ge=1, le=64)
+    # Whoever waits an hour should be told that something is wrong rather than go on waiting.
+    build_queue_timeout_s: int = Field(3600, alias="BUILD_QUEUE_TIMEOUT_S", ge=10, le=24 * 3600)
     build_sandbox: Literal["bwrap", "none"] | None = Field(None, alias="BUILD_SANDBOX")
     git_allowed_hosts: CommaList = Field((), alias="GIT_ALLOWED_HOSTS")
     allow_local_repos: bool = Field(False, alias="ALLOW_LOCAL_REPOS")
@@ -158,6 +164,10 @@ class Settings(BaseSettings):
     def offers_examples(self) -> bool:
         """The bundled examples are repositories on this machine, so only its own builder reaches them."""
         return self.embeds_postgres and self.builder == "process"
+
+    @property
+    def queue_limits(self) -> QueueLimits:
+        return QueueLimits(builds=self.build_concurrency, builds_per_user=self.builds_per_user)
 
     @property
     def listens_on_loopback_only(self) -> bool:

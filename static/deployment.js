@@ -61,6 +61,10 @@ function showFacts(deployment) {
   time.dataset.started = deployment.startedAt ?? '';
   time.dataset.finished = deployment.finishedAt ?? '';
   showDuration();
+  if (deployment.waiting) {
+    const { because, position } = deployment.waiting;
+    fill(outcome, 'waiting', `${because} Number ${position} in the line.`);
+  }
   if (deployment.error) {
     fill(outcome, 'error.message', deployment.error.message);
     fill(outcome, 'error.hint', deployment.error.hint ?? '');
@@ -96,4 +100,6 @@ function showState(state) {
 }
 
 setInterval(() => isActive(status) && showDuration(), 1000);
+// The place in the line changes with other people's builds, of which this page hears nothing.
+setInterval(() => status === 'queued' && !document.hidden && refresh(), 3000);
 startConsole(root, { onStatus: statusChanged, onStep: refresh, announce });

@@ -10,12 +10,14 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
+from scalemesh.builds.outcome import WAITED_TOO_LONG
 from scalemesh.builds.worker import LEASE, Worker
 from scalemesh.db import projects, queue, sessions
 from scalemesh.db.pool import UNAVAILABLE, Pool
 from scalemesh.db.queue import LostLease
 from scalemesh.keys import project_prefix
 from scalemesh.logs.events import Announcer, StatusChanged
+from scalemesh.model import QueueLimits, Status
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ _AWAY: tuple[type[Exception], ...] = (StoreUnavailable, *UNAVAILABLE)
 
 
 class Dispatcher:
-    """Builds at most ``concurrency`` deployments, over all servers of one database.
+    """Builds within ``limits``, each for ``build_timeout`` at most; nothing waits over ``queue_timeout``.
 
     ``alone`` says that no other server uses it, so leases from before the start are nobody's.
     """
@@ -43,14 +45,18 @@ class Dispatcher:
         worker: Worker,
         announcer: Announcer,
         *,
-        concurrency: int,
+        limits: QueueLimits,
+        build_timeout: timedelta,
+        queue_timeout: timedelta,
         alone: bool,
     ) -> None:
         self._pool = pool
         self._store = store
         self._worker = worker
         self._announcer = announcer
-        self._concurrency = concurrency
+        self._limits = limits
+        self._build_timeout = build_timeout
+        self._queue_timeout = queue_timeout
         self._alone = alone
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._awake = asyncio.Event()
@@ -95,10 +101,10 @@ class Dispatcher:
                 continue
 
     async def _claim_one(self) -> bool:
-        if len(self._builds) >= self._concurrency:
+        if len(self._builds) >= self._limits.builds:
             return False
         claim = await queue.claim_deployment(
-            self._pool, worker=self._name, lease=LEASE, concurrency=self._concurrency
+            self._pool, worker=self._name, lease=LEASE, timeout=self._build_timeout, limits=self._limits
         )
         if claim is None:
             return False
@@ -123,6 +129,10 @@ class Dispatcher:
             logger.warning("deployment %s lost its worker and is %s now", claim.deployment_id, status)
             await self._announcer.announce(StatusChanged(claim.deployment_id, status))
             self.wake()
+        for deployment_id in await queue.expire_waiting(
+            self._pool, longest=self._queue_timeout, failure=WAITED_TOO_LONG
+        ):
+            await self._announcer.announce(StatusChanged(deployment_id, Status.FAILED))
 
     async def _tidy(self) -> None:
         await sessions.delete_expired_sessions(self._pool)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 
 from scalemesh.db.queue import Claim
@@ -28,7 +28,6 @@ def builder_environment(
     *,
     env: Mapping[str, str],
     site_url: str,
-    deadline: datetime,
     first_seq: int,
 ) -> dict[str, str]:
     """Variables without a value are left out: the builder has its own defaults for them."""
@@ -50,7 +49,7 @@ def builder_environment(
         "S3_ENDPOINT_URL": place.s3_endpoint_url,
         "REDIS_URL": place.redis_url,
         "LOG_FIRST_SEQ": str(first_seq),
-        "BUILD_DEADLINE": deadline.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "BUILD_DEADLINE": claim.deadline.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "BUILD_SANDBOX": place.sandbox,
         "SITE_URL": site_url,
     }

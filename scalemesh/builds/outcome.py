@@ -20,6 +20,12 @@ _UNEXPLAINED = Failure(
     hint="The end of the log says why.",
 )
 
+WAITED_TOO_LONG = Failure(
+    code="queue_timeout",
+    message="No builder was free in time.",
+    hint="Deploy again. If it goes on, whoever runs this server can raise BUILD_CONCURRENCY.",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Publish:

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LEASE = timedelta(seconds=15)
-# Often enough that a cancel is seen within two seconds and that a lease outlives several lost renewals.
-_RENEW_S = 2.0
+# Often enough that a cancel is seen within a second and that a lease outlives several lost renewals.
+_RENEW_S = 1.0
 _AWAY: tuple[type[Exception], ...] = (StoreUnavailable, *UNAVAILABLE)
 _LOST_OR_AWAY: tuple[type[Exception], ...] = (LostLease, *_AWAY)
 
@@ -52,7 +52,6 @@ class Worker:
         secrets: SecretBox,
         place: BuildPlace,
         *,
-        build_timeout: timedelta,
         site_url: Callable[[str], str],
     ) -> None:
         self._pool = pool
@@ -61,7 +60,6 @@ class Worker:
         self._launcher = launcher
         self._secrets = secrets
         self._place = place
-        self._build_timeout = build_timeout
         self._site_url = site_url
         self._announcer = Announcer(redis)
 
@@ -93,7 +91,6 @@ class Worker:
                 self._place,
                 env=self._secrets.open(claim.env_encrypted),
                 site_url=self._site_url(claim.slug),
-                deadline=datetime.now(UTC) + self._build_timeout,
                 first_seq=await self._first_seq(claim),
             )
             running = await self._launcher.launch(claim.deployment_id, environment)
@@ -113,7 +110,8 @@ class Worker:
     async def _supervise(self, claim: Claim, running: RunningBuild) -> None:
         """Renew the lease until the builder ends. Raises LostLease."""
         loop = asyncio.get_running_loop()
-        stop_at = loop.time() + self._build_timeout.total_seconds() + _DEADLINE_GRACE_S
+        left_s = max(0.0, (claim.deadline - datetime.now(UTC)).total_seconds())
+        stop_at = loop.time() + left_s + _DEADLINE_GRACE_S
         held_until = loop.time() + LEASE.total_seconds()
         waiting = asyncio.ensure_future(running.wait())
         while True:

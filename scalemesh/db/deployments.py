@@ -1,6 +1,7 @@
 """The deployments table, as people see it. ``db/queue.py`` has the same table as builders see it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import asyncpg
 
@@ -23,6 +24,14 @@ COLUMNS = """
 
 # Twenty waiting builds of one project are a script gone wrong, not a person at work.
 MAX_QUEUED_PER_PROJECT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A deployment that waits now, and those that need not wait any more because of it."""
+
+    deployment: Deployment
+    superseded: Sequence[DeploymentID]
 
 
 def deployment_record(row: asyncpg.Record) -> Deployment:
@@ -57,16 +66,17 @@ async def insert_deployment(
     ref: str | None,
     no_cache: bool,
     idempotency_key: str | None,
-) -> Deployment:
+) -> Queued:
     """Queue a deployment, or return the one that the same key queued before.
 
+    Of one branch only the newest waits: those that were queued before it are superseded.
     Raises ProjectNotFound, IdempotencyConflict (the key came with another request), TooManyRequests.
     """
     async with pool.acquire() as connection, connection.transaction():
         # The project's row is the lock under which numbers are given out and keys compared.
-        owned = await connection.fetchval(
+        project = await connection.fetchrow(
             """
-            SELECT true
+            SELECT branch
             FROM projects
             WHERE id = $1
               AND user_id = $2
@@ -76,7 +86,7 @@ async def insert_deployment(
             project_id,
             user_id,
         )
-        if not owned:
+        if project is None:
             raise ProjectNotFound
         if idempotency_key is not None:
             row = await connection.fetchrow(
@@ -92,7 +102,20 @@ async def insert_deployment(
             if row is not None:
                 if (row["ref"], row["no_cache"]) != (ref, no_cache):
                     raise IdempotencyConflict
-                return deployment_record(row)
+                return Queued(deployment_record(row), ())
+        superseded = await connection.fetch(
+            """
+            UPDATE deployments
+            SET status = 'superseded', finished_at = now()
+            WHERE project_id = $1
+              AND status = 'queued'
+              AND coalesce(ref, $3) IS NOT DISTINCT FROM coalesce($2, $3)
+            RETURNING id
+            """,
+            project_id,
+            ref,
+            project["branch"],
+        )
         queued = await connection.fetchval(
             "SELECT count(*) FROM deployments WHERE project_id = $1 AND status = 'queued'", project_id
         )
@@ -117,7 +140,7 @@ async def insert_deployment(
             idempotency_key,
         )
     assert row is not None
-    return deployment_record(row)
+    return Queued(deployment_record(row), [DeploymentID(old["id"]) for old in superseded])
 
 
 async def get_deployment(pool: Pool, deployment_id: DeploymentID, user_id: UserID) -> Deployment:

@@ -5,13 +5,22 @@ that lost its lease changes nothing.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 
 from scalemesh.db.deployments import COLUMNS, deployment_record
 from scalemesh.db.pool import Pool
-from scalemesh.model import BuildSettings, Deployment, DeploymentID, Failure, ProjectID, Status
+from scalemesh.db.waiting import LINE
+from scalemesh.model import (
+    BuildSettings,
+    Deployment,
+    DeploymentID,
+    Failure,
+    ProjectID,
+    QueueLimits,
+    Status,
+)
 
 # What lies outside the user's control is tried this often; the user's own failure once.
 MAX_ATTEMPTS = 3
@@ -21,7 +30,8 @@ _CLAIM_LOCK = 7_225_322
 
 _CLAIMED = """
     deployments.id, project_id, attempt, worker, slug, git_url, coalesce(ref, branch) AS ref, branch,
-    root_directory, install_command, build_command, output_directory, env_encrypted, no_cache
+    root_directory, install_command, build_command, output_directory, env_encrypted, no_cache,
+    deadline_at
 """
 
 
@@ -43,6 +53,7 @@ class Claim:
     build: BuildSettings
     env_encrypted: bytes | None
     no_cache: bool
+    deadline: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,46 +85,74 @@ def _claim(row: asyncpg.Record) -> Claim:
         ),
         env_encrypted=row["env_encrypted"],
         no_cache=row["no_cache"],
+        deadline=row["deadline_at"],
     )
 
 
-async def claim_deployment(pool: Pool, *, worker: str, lease: timedelta, concurrency: int) -> Claim | None:
-    """Take the oldest deployment that may be built now, or None.
+async def claim_deployment(
+    pool: Pool, *, worker: str, lease: timedelta, timeout: timedelta, limits: QueueLimits
+) -> Claim | None:
+    """Take the deployment whose turn it is, or None.
 
-    One build a project, ``concurrency`` in all.
+    Users take turns: first whoever has the fewest builds running, of those whoever was served longest
+    ago, and of one user's the oldest. ``timeout`` is how long the build may take, all attempts together.
     """
     async with pool.acquire() as connection, connection.transaction():
         # Two claims at once would not see each other's build, and together exceed the limits.
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _CLAIM_LOCK)
         row = await connection.fetchrow(
             f"""
-            WITH candidate AS (
-                SELECT deployments.id
-                FROM deployments
-                WHERE status = 'queued'
-                  AND NOT EXISTS (
-                      SELECT FROM deployments AS running
-                      WHERE running.project_id = deployments.project_id
-                        AND running.status = 'building'
-                  )
-                  AND (SELECT count(*) FROM deployments WHERE status = 'building') < $3
-                ORDER BY created_at, id
+            WITH {LINE}, candidate AS (
+                SELECT deployments.id, line.user_id
+                FROM line
+                JOIN deployments ON deployments.id = line.id
+                WHERE NOT line.project_busy
+                  AND line.user_running < $4
+                  AND line.running < $3
+                ORDER BY line.position
                 LIMIT 1
-                FOR UPDATE SKIP LOCKED
+                FOR UPDATE OF deployments SKIP LOCKED
+            ), served AS (
+                UPDATE users
+                SET served_at = now()
+                FROM candidate
+                WHERE users.id = candidate.user_id
             )
             UPDATE deployments
             SET status = 'building', attempt = attempt + 1, worker = $1, lease_until = now() + $2::interval,
-                started_at = coalesce(started_at, now())
+                started_at = coalesce(started_at, now()),
+                deadline_at = coalesce(deadline_at, now() + $5::interval)
             FROM candidate, projects
             WHERE deployments.id = candidate.id
+              AND deployments.status = 'queued'
               AND projects.id = deployments.project_id
             RETURNING {_CLAIMED}
             """,  # noqa: S608
             worker,
             lease,
-            concurrency,
+            limits.builds,
+            limits.builds_per_user,
+            timeout,
         )
     return _claim(row) if row else None
+
+
+async def expire_waiting(pool: Pool, *, longest: timedelta, failure: Failure) -> list[DeploymentID]:
+    """Fail what has waited longer than ``longest``; returns those."""
+    rows = await pool.fetch(
+        """
+        UPDATE deployments
+        SET status = 'failed', finished_at = now(), error_code = $2, error_message = $3, error_hint = $4
+        WHERE status = 'queued'
+          AND created_at < now() - $1::interval
+        RETURNING id
+        """,
+        longest,
+        failure.code,
+        failure.message,
+        failure.hint,
+    )
+    return [DeploymentID(row["id"]) for row in rows]
 
 
 async def take_over_lapsed(pool: Pool, *, worker: str, lease: timedelta) -> Claim | None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scalemesh.deploys import DeploymentView
-from scalemesh.model import Deployment, Project, User
+from scalemesh.model import Deployment, Project, User, WaitCause
 from scalemesh.projects import ProjectView
 from scalemesh.settings import Settings
 
@@ -58,10 +58,24 @@ def deployment(deployment: Deployment, project: Project, settings: Settings) -> 
         "createdAt": time(deployment.created_at),
         "startedAt": time(deployment.started_at),
         "finishedAt": time(deployment.finished_at),
+        "waiting": _waiting(deployment, settings),
         "error": {"code": failure.code, "message": failure.message, "hint": failure.hint}
         if failure
         else None,
     }
+
+
+def _waiting(deployment: Deployment, settings: Settings) -> Json | None:
+    """Only of a queued deployment: its place in the line, and a sentence on what it waits for."""
+    if deployment.waiting is None:
+        return None
+    because = {
+        WaitCause.PROJECT: "Another build of this project is running.",
+        WaitCause.USER: f"You have {settings.builds_per_user} running already, as many as one user may.",
+        WaitCause.BUILDERS: "Every builder is busy with another build.",
+        WaitCause.NOTHING: "A builder takes it in a moment.",
+    }
+    return {"position": deployment.waiting.position, "because": because[deployment.waiting.cause]}
 
 
 def accepted(view: DeploymentView, settings: Settings) -> Json:

@@ -22,7 +22,7 @@ from scalemesh.db.pool import Pool
 from scalemesh.db.queue import Claim, requeue
 from scalemesh.logs.archive import BuildLog, BuildResult, fetch_build_log, write_build_log
 from scalemesh.logs.events import Announcer
-from scalemesh.model import LogLine, Project
+from scalemesh.model import LogLine, Project, QueueLimits
 from tests.db.rows import Rows
 from tests.parts.server import eventually
 
@@ -98,10 +98,18 @@ async def sweep(pool: Pool, rows: Rows, redis_url: str, tmp_path: Path) -> Async
             ProcessLauncher(),
             SecretBox("a key for tests only"),
             place,
-            build_timeout=timedelta(seconds=60),
             site_url=lambda slug: f"http://{slug}.localhost",
         )
-        dispatcher = Dispatcher(pool, store, worker, Announcer(redis), concurrency=0, alone=False)
+        dispatcher = Dispatcher(
+            pool,
+            store,
+            worker,
+            Announcer(redis),
+            limits=QueueLimits(builds=0, builds_per_user=1),
+            build_timeout=timedelta(seconds=60),
+            queue_timeout=timedelta(hours=1),
+            alone=False,
+        )
         yield Sweep(rows, redis, store, dispatcher)
 
 

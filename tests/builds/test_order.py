@@ -25,6 +25,7 @@ CLAIM = Claim(
     ),
     env_encrypted=b"sealed",
     no_cache=False,
+    deadline=datetime(2030, 1, 31, 14, 0, 0, 999, timezone(timedelta(hours=2))),
 )
 PLACE = BuildPlace(
     artifacts="s3://sites",
@@ -34,12 +35,11 @@ PLACE = BuildPlace(
     allow_local_repos=True,
     examples=Path("/data/examples"),
 )
-DEADLINE = datetime(2030, 1, 31, 14, 0, 0, 999, timezone(timedelta(hours=2)))
 
 
 def environment(claim: Claim, place: BuildPlace, env: dict[str, str]) -> dict[str, str]:
     site_url = "https://my-site.example.com"
-    return builder_environment(claim, place, env=env, site_url=site_url, deadline=DEADLINE, first_seq=41)
+    return builder_environment(claim, place, env=env, site_url=site_url, first_seq=41)
 
 
 def test_the_whole_environment() -> None:

@@ -9,9 +9,19 @@ from scalemesh.db.projects import get_project, insert_project
 from scalemesh.db.queue import BuildFacts, Claim, claim_deployment, mark_published
 from scalemesh.db.users import insert_user
 from scalemesh.keys import new_id
-from scalemesh.model import BuildSettings, Deployment, DeploymentID, Failure, Project, ProjectID, UserID
+from scalemesh.model import (
+    BuildSettings,
+    Deployment,
+    DeploymentID,
+    Failure,
+    Project,
+    ProjectID,
+    QueueLimits,
+    UserID,
+)
 
 LEASE = timedelta(seconds=30)
+TIMEOUT = timedelta(minutes=15)
 BROKEN = Failure("build_failed", "The build failed.", "Look at it.")
 FACTS = BuildFacts(commit="c" * 40, commit_message="One", framework="static", files=2, bytes=30)
 
@@ -44,7 +54,7 @@ class Rows:
     async def deployment(
         self, project: Project, *, ref: str | None = None, key: str | None = None, no_cache: bool = False
     ) -> Deployment:
-        return await insert_deployment(
+        queued = await insert_deployment(
             self.pool,
             deployment_id=DeploymentID(new_id()),
             project_id=project.id,
@@ -53,9 +63,18 @@ class Rows:
             no_cache=no_cache,
             idempotency_key=key,
         )
+        return queued.deployment
 
-    async def claim(self, *, worker: str = "worker", concurrency: int = 100) -> Claim | None:
-        return await claim_deployment(self.pool, worker=worker, lease=LEASE, concurrency=concurrency)
+    async def claim(
+        self, *, worker: str = "worker", concurrency: int = 100, per_user: int = 100
+    ) -> Claim | None:
+        return await claim_deployment(
+            self.pool,
+            worker=worker,
+            lease=LEASE,
+            timeout=TIMEOUT,
+            limits=QueueLimits(builds=concurrency, builds_per_user=per_user),
+        )
 
     async def building(self, project: Project) -> Claim:
         """A new deployment that is claimed; nothing else may be waiting."""

@@ -22,14 +22,17 @@ from tests.db.rows import FACTS, LEASE, Rows
 
 async def test_deployments_asked_for_at_once_are_numbered_from_1_without_a_gap(rows: Rows) -> None:
     project = await rows.project()
-    deployments = await asyncio.gather(*(rows.deployment(project) for _ in range(MAX_QUEUED_PER_PROJECT)))
+    deployments = await asyncio.gather(
+        *(rows.deployment(project, ref=f"v{n}") for n in range(MAX_QUEUED_PER_PROJECT))
+    )
     assert sorted(deployment.number for deployment in deployments) == [*range(1, MAX_QUEUED_PER_PROJECT + 1)]
 
 
 async def test_the_queue_of_a_project_is_bounded_and_nobody_elses_is(rows: Rows) -> None:
     project = await rows.project()
     outcomes = await asyncio.gather(
-        *(rows.deployment(project) for _ in range(MAX_QUEUED_PER_PROJECT + 5)), return_exceptions=True
+        *(rows.deployment(project, ref=f"v{n}") for n in range(MAX_QUEUED_PER_PROJECT + 5)),
+        return_exceptions=True,
     )
     refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     assert [type(error) for error in refused] == [TooManyRequests] * 5

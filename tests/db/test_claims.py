@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from unittest.mock import ANY
 
 import pytest
 
@@ -47,6 +48,7 @@ async def test_the_oldest_is_claimed_first_with_all_that_its_build_needs(rows: R
         build=BuildSettings(branch="main"),
         env_encrypted=None,
         no_cache=True,
+        deadline=ANY,
     )
     claim = await rows.claim()
     assert claim is not None
@@ -68,8 +70,8 @@ async def test_one_project_builds_one_deployment_after_another(pool: Pool, rows:
 async def test_many_claimers_at_once_keep_the_limits_and_never_share_a_deployment(rows: Rows) -> None:
     projects = [await rows.project() for _ in range(8)]
     for project in projects:
-        for _ in range(2):
-            await rows.deployment(project)
+        for ref in ("v1", "v2"):
+            await rows.deployment(project, ref=ref)
 
     racers = await asyncio.gather(*(rows.claim(worker=f"w{n}", concurrency=5) for n in range(30)))
     claims = [claim for claim in racers if claim is not None]

@@ -1,6 +1,5 @@
 """Builds that can't succeed, and builds that are stopped: the reason is told, the live site stays."""
 
-import asyncio
 import gzip
 import json
 import secrets
@@ -141,7 +140,9 @@ async def test_deleting_a_project_ends_its_build_and_its_site(site: LiveSite) ->
 
 async def test_two_deploys_of_one_project_run_one_after_another(site: LiveSite) -> None:
     await site.change(buildCommand="sleep 0.3")
-    first, second = await asyncio.gather(site.deploy(), site.deploy())
+    first = await site.deploy()
+    await eventually(lambda: site.user.deployment(first), lambda seen: seen["status"] == "building")
+    second = await site.deploy()
     ended = [await site.user.ended(first), await site.user.ended(second)]
     ended.sort(key=lambda deployment: int(deployment["number"]))
     assert [deployment["status"] for deployment in ended] == ["ready", "ready"]
