@@ -1,5 +1,6 @@
 """What every test may ask for. Each fixture is a real server or program; see ``tests/parts``."""
 
+from tests.artifacts.s3_server import s3_server
 from tests.parts.browser import chromium
 from tests.parts.databases import database, migrated_template, postgres_dsn, redis_url, servers
 from tests.parts.git import git_server
@@ -15,6 +16,7 @@ __all__ = [
     "no_process_is_left_behind",
     "postgres_dsn",
     "redis_url",
+    "s3_server",
     "server",
     "servers",
     "stranger",

@@ -6,14 +6,7 @@ import pytest
 
 from scalemesh.artifacts import ArtifactStore, DirectoryStore
 from scalemesh.artifacts.s3 import open_s3_store
-from tests.artifacts.s3_server import S3Server, run_s3_server
-
-
-@pytest.fixture(scope="session")
-async def s3_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3Server]:
-    """One for a worker: each test has a prefix of its own in its bucket."""
-    async with run_s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
+from tests.artifacts.s3_server import S3Server
 
 
 @pytest.fixture(params=["directory", "s3"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from socket import socket
 
 import aiobotocore.session
+import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,6 +25,13 @@ class S3Server:
     bucket: str
     access_key_id: str
     secret_access_key: str
+
+
+@pytest.fixture(scope="session")
+async def s3_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3Server]:
+    """One for a worker: each test has a prefix of its own in its bucket."""
+    async with run_s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @asynccontextmanager
