@@ -6,7 +6,8 @@ server. The rooms, from the top down:
     __main__, build     one build from start to end, and what stops it early
     clone, install      the phases: a checkout, the tool chain, the user's commands,
     publish             the site in the artifact store
-    detect, presets     how a build is chosen (pure)
+    detect, presets     how a build is chosen (pure), from what checkout reads: layouts, packages, python,
+                        node_version
     sandbox, run        the argument list of a sandboxed command (pure), and its execution
     collect, encode     files out of the output directory, and their compressed forms
     store*              where artifacts go: a directory or S3

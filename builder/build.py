@@ -13,7 +13,7 @@ from builder.clone import Commit, clone
 from builder.collect import collect
 from builder.commands import run_plan
 from builder.contract import Contract
-from builder.detect import Plan, Settings, detect
+from builder.detect import Settings, detect
 from builder.errors import BuildError, Code, ExitStatus, StoreError
 from builder.live import RedisLive, StdoutLive
 from builder.log import BuildLog, LiveLog, Phase
@@ -119,7 +119,8 @@ async def _work(
             Settings(contract.install_command, contract.build_command, contract.output_directory),
         )
         progress.framework = plan.preset.name
-        _explain(plan, log)
+        for choice in plan.explain():
+            log.say(Phase.DETECT, choice)
         if plan.has_commands:
             runner, env = await prepare_runner(contract, environ, workspace, plan, commit, log)
             await run_plan(plan, runner, log, progress, contract.root_directory, env)
@@ -163,18 +164,6 @@ async def _clone(
     took_s = time.monotonic() - started
     log.say(Phase.CLONE, f"{commit.branch} is at {commit.sha[:10]}: {commit.message} ({took_s:.1f} s)")
     return commit
-
-
-def _explain(plan: Plan, log: BuildLog) -> None:
-    """One line for each choice, with its reason."""
-    log.say(Phase.DETECT, f"Framework: {plan.preset.title} ({plan.preset_why})")
-    if plan.manager is not None:
-        log.say(Phase.DETECT, f"Package manager: {plan.manager.name} ({plan.manager.why})")
-    if plan.install is not None:
-        log.say(Phase.DETECT, f"Install command: {plan.install.value} ({plan.install.why})")
-    if plan.build is not None:
-        log.say(Phase.DETECT, f"Build command: {plan.build.value} ({plan.build.why})")
-    log.say(Phase.DETECT, f"Output: {' or '.join(plan.outputs)} ({plan.outputs_why})")
 
 
 async def _finish(

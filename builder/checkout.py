@@ -3,30 +3,83 @@
 import json
 import os
 import stat
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from builder.detect import Checkout, PackageJSON
+from builder.detect import Checkout, Choice
 from builder.errors import BuildError, Code
+from builder.package_json import PackageJSON
 from builder.packages import LOCK_FILES, LockFile
+from builder.tree import PROBED, READ, SOURCE_MARKS, Tree
 
 MAX_PACKAGE_JSON_BYTES = 1024 * 1024
 LOCK_HEAD_BYTES = 1024
 MAX_NODE_FILE_BYTES = 256
+MAX_TEXT_BYTES = 256 * 1024
+"""Of a configuration file; they are a page or two."""
+
+MAX_ENTRIES = 10_000
+"""Of the root directory that are looked at."""
 
 
 def read_checkout(repo: Path, root: PurePosixPath) -> Checkout:
-    """What is in ``root`` of the checkout at ``repo``, and the lock files above it.
+    """What is in ``root`` of the checkout at ``repo``, and what counts of the directories above it.
 
     Raises ``BuildError`` (``root_directory_missing``, ``package_json_invalid``).
     """
     _require_directory(repo, root)
     directories = [directory for directory in (root, *root.parents) if directory == root or root.parts]
+    above = {directory: _read_package_above(repo / directory) for directory in directories[1:]}
     return Checkout(
         root=root,
         package=_read_package(repo / root / "package.json"),
         locks={directory: _read_locks(repo, directory) for directory in directories},
+        above={directory: package for directory, package in above.items() if package is not None},
+        pnpm_workspaces=frozenset(
+            directory
+            for directory in directories[1:]
+            if _is_regular(repo / directory / "pnpm-workspace.yaml")
+        ),
         node_file=_read_node_file(repo, directories),
+        tree=_read_tree(repo / root),
     )
+
+
+def _read_tree(directory: Path) -> Tree:
+    files, directories = set(), set()
+    with os.scandir(directory) as entries:
+        for entry in islice(entries, MAX_ENTRIES):
+            if entry.is_file(follow_symlinks=False):
+                files.add(entry.name)
+            elif entry.is_dir(follow_symlinks=False):
+                directories.add(entry.name)
+    marked = [f"{name}/{mark}" for name in directories for mark in SOURCE_MARKS]
+    directories |= {path for path in marked if _is_real_directory(directory, PurePosixPath(path))}
+    files |= {
+        path
+        for path in PROBED
+        if _is_real_directory(directory, PurePosixPath(path).parent) and _is_regular(directory / path)
+    }
+    texts = {path: _read_regular(directory / path, MAX_TEXT_BYTES) for path in READ if path in files}
+    return Tree(
+        frozenset(files),
+        frozenset(directories),
+        {path: raw.decode(errors="replace") for path, raw in texts.items() if raw is not None},
+    )
+
+
+def _is_real_directory(base: Path, relative: PurePosixPath) -> bool:
+    """Whether ``relative`` is a directory of ``base``, with no link on the way."""
+    path = base
+    for name in relative.parts:
+        path /= name
+        if path.is_symlink():
+            return False
+    return path.is_dir()
+
+
+def _is_regular(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _require_directory(repo: Path, root: PurePosixPath) -> None:
@@ -62,6 +115,14 @@ def _read_package(path: Path) -> PackageJSON | None:
     return PackageJSON.from_json(parsed)
 
 
+def _read_package_above(directory: Path) -> PackageJSON | None:
+    """Only the root directory's own has to be right."""
+    try:
+        return _read_package(directory / "package.json")
+    except BuildError:
+        return None
+
+
 def _read_locks(repo: Path, directory: PurePosixPath) -> tuple[LockFile, ...]:
     found = []
     for name in LOCK_FILES:
@@ -71,12 +132,12 @@ def _read_locks(repo: Path, directory: PurePosixPath) -> tuple[LockFile, ...]:
     return tuple(found)
 
 
-def _read_node_file(repo: Path, directories: list[PurePosixPath]) -> str | None:
+def _read_node_file(repo: Path, directories: list[PurePosixPath]) -> Choice | None:
     for directory in directories:
         for name in (".nvmrc", ".node-version"):
             raw = _read_regular(repo / directory / name, MAX_NODE_FILE_BYTES)
             if raw is not None and raw.strip():
-                return raw.decode(errors="replace").split()[0]
+                return Choice(raw.decode(errors="replace").split()[0], str(directory / name))
     return None
 
 

@@ -8,6 +8,7 @@ from builder.detect import Plan
 from builder.errors import BuildError, Code
 from builder.log import BuildLog, Phase
 from builder.process import Finished
+from builder.python import PythonInstall
 from builder.record import Progress
 from builder.run import Runner
 from builder.toolchain import is_on_system_path
@@ -46,6 +47,8 @@ async def run_plan(
                 f"{plan.manager.package} could not be fetched from the npm registry.",
                 "Check the packageManager version in package.json, or deploy again in a minute.",
             )
+    if plan.python is not None:
+        await _install_python(plan.python, runner, log, root, install_env)
     if plan.install is not None:
         command = plan.install.value
         directory = plan.manager.directory if plan.manager is not None else root
@@ -64,6 +67,22 @@ async def run_plan(
                 f"The build command `{command}` failed: {_ended(finished)}.",
                 "The lines above say why. It ran with CI=true; try the same command in a fresh clone.",
             )
+
+
+async def _install_python(
+    wanted: PythonInstall, runner: Runner, log: BuildLog, root: PurePosixPath, env: Mapping[str, str]
+) -> None:
+    """Makes the virtual environment whose programs are first on the PATH of ``env``, and fills it."""
+    venv = f"-m venv {env['VIRTUAL_ENV']}"
+    steps = [(f"python3 {venv}", f"{runner.python} {venv}")]
+    if wanted.command is not None:
+        steps.append((wanted.command, wanted.command))
+    # Where Python lies on the server is nobody's concern.
+    for told, command in steps:
+        log.say(Phase.INSTALL, f"$ {told}")
+        finished = await runner.run(command, phase=Phase.INSTALL, directory=root, env=env)
+        if finished.status != 0:
+            raise _install_failed(told, finished)
 
 
 def _install_failed(command: str, finished: Finished) -> BuildError:

@@ -28,6 +28,7 @@ class Code(StrEnum):
     ROOT_DIRECTORY_MISSING = "root_directory_missing"
     PACKAGE_JSON_INVALID = "package_json_invalid"
     TOOL_MISSING = "tool_missing"
+    NODE_VERSION_UNAVAILABLE = "node_version_unavailable"
     INSTALL_FAILED = "install_failed"
     LOCKFILE_OUT_OF_DATE = "lockfile_out_of_date"
     BUILD_FAILED = "build_failed"

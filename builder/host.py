@@ -1,9 +1,10 @@
-"""What this machine has: its system directories, its sandbox tools and its Node.js."""
+"""What this machine has: its system directories, its sandbox tools, its Node.js and its Python."""
 
 import asyncio
 import importlib.util
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,9 @@ _ETC = (
     "ssl/certs",
     "ssl/openssl.cnf",
 )
+_PYTHON_REPORT = "import ensurepip, venv, platform; print(platform.python_version())"
+"""Debian's python3 lacks what makes a virtual environment until python3-venv is installed."""
+
 _NODE_REPORT = "process.stdout.write(process.versions.node + ' ' + process.execPath)"
 
 
@@ -47,11 +51,25 @@ class Node:
         return int(self.version.partition(".")[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Python:
+    """``program`` is its path, also in the sandbox.
+
+    ``prefix`` holds ``bin`` and ``lib``; ``None`` for one below ``/usr``.
+    """
+
+    version: str
+    program: Path
+    prefix: Path | None
+
+
 def find_tools() -> Tools:
     return Tools(bwrap=_find_bwrap(), prlimit=shutil.which("prlimit"), setpriv=shutil.which("setpriv"))
 
 
-def system_mounts(passwd: Path, group: Path, extra: tuple[Path, ...], node: Node | None) -> tuple[Mount, ...]:
+def system_mounts(
+    passwd: Path, group: Path, extra: tuple[Path, ...], node: Node | None, python: Python | None
+) -> tuple[Mount, ...]:
     """The read-only part of the view. ``extra`` are files to show at their own path (certificates)."""
     mounts = [Mount("--ro-bind", "/usr", "/usr")]
     for name in _SYSTEM:
@@ -71,6 +89,9 @@ def system_mounts(passwd: Path, group: Path, extra: tuple[Path, ...], node: Node
     ]
     if node is not None and node.prefix is not None:
         mounts.append(Mount("--ro-bind", str(node.prefix), NODE_VIEW))
+    if python is not None and python.prefix is not None:
+        # At its own path: elsewhere one that is built with a shared library finds the system's.
+        mounts.append(Mount("--ro-bind", str(python.prefix), str(python.prefix)))
     return tuple(mounts)
 
 
@@ -80,25 +101,44 @@ async def find_nodes() -> list[Node]:
     return [node for node in found if node is not None]
 
 
+async def find_python() -> Python | None:
+    """The system's Python if it can make virtual environments, else the one that the builder runs on."""
+    names = ("python3", *(f"python3.{minor}" for minor in range(14, 8, -1)))
+    system = [Path(directory, name) for directory in ("/usr/local/bin", "/usr/bin") for name in names]
+    own = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+    for program in (*system, own):
+        if not program.exists():
+            continue
+        version = await _output(str(program), "-I", "-c", _PYTHON_REPORT)
+        if version is not None and re.fullmatch(r"3\.\d+\.\d+\S*", version, re.ASCII):
+            in_system = program.is_relative_to("/usr")
+            return Python(version, program, None if in_system else program.parent.parent)
+    return None
+
+
 async def _node_on_path() -> Node | None:
     program = shutil.which("node")
     if program is None:
         return None
     # PATH may hold a version manager's shim: only node itself knows where it lies.
+    report = await _output(program, "-e", _NODE_REPORT)
+    version, _, path = (report or "").partition(" ")
+    if not re.fullmatch(r"\d+\.\d+\.\d+\S*", version, re.ASCII):
+        return None
+    prefix = Path(path).resolve().parent.parent
+    return Node(version, None if prefix.is_relative_to("/usr") else prefix)
+
+
+async def _output(*argv: str) -> str | None:
+    """What a program of this machine prints, or None where it fails."""
     process = await asyncio.create_subprocess_exec(
-        program,
-        "-e",
-        _NODE_REPORT,
+        *argv,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
     output, _ = await process.communicate()
-    version, _, path = output.decode(errors="replace").partition(" ")
-    if process.returncode != 0 or not re.fullmatch(r"\d+\.\d+\.\d+\S*", version, re.ASCII):
-        return None
-    prefix = Path(path).resolve().parent.parent
-    return Node(version, None if prefix.is_relative_to("/usr") else prefix)
+    return output.decode(errors="replace").strip() if process.returncode == 0 else None
 
 
 def _node_of_wheel() -> Node | None:

@@ -23,14 +23,14 @@ def find_output(build: Path, root: PurePosixPath, plan: Plan) -> PurePosixPath:
         raise BuildError(
             Code.NEXT_EXPORT_MISSING,
             "Next.js wrote no static export: there is no directory out after the build.",
-            "Set output: 'export' in next.config.js. Pages that need a running server can't be served.",
+            plan.output_hint,
         )
     there = [name for name in WELL_KNOWN_OUTPUTS if _is_directory(build, root / name)]
     raise BuildError(
         Code.OUTPUT_MISSING,
         f"After the build there is no directory {wanted}."
         + (f" There is {' and '.join(there)}." if there else ""),
-        "Set the project's output directory to where the build writes.",
+        plan.output_hint,
     )
 
 

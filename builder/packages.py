@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 LOCK_FILES = {
+    "bun.lock": "bun",
+    "bun.lockb": "bun",
     "pnpm-lock.yaml": "pnpm",
     "yarn.lock": "yarn",
     "package-lock.json": "npm",
@@ -13,13 +15,14 @@ LOCK_FILES = {
 }
 """In the order in which they decide where a directory holds several."""
 
-_FIELD = re.compile(r"(npm|pnpm|yarn)@([0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.-]*)(?:\+.*)?", re.ASCII)
+_FIELD = re.compile(r"(npm|pnpm|yarn|bun)@([0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.-]*)(?:\+.*)?", re.ASCII)
 _PNPM_LOCK_VERSION = re.compile(r"^lockfileVersion: *['\"]?(\d+)", re.MULTILINE | re.ASCII)
 _PNPM_OF_LOCK = {"5": "7", "6": "8"}
 """The pnpm that wrote a lock file of that version; later ones are read by the current pnpm."""
 PNPM = "10"
 YARN = "1.22.22"
 YARN_BERRY = "4"
+BUN = "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,21 @@ class LockFile:
     name: str
     directory: PurePosixPath
     head: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What decides about package managers. Directories are relative to the repository.
+
+    ``fields`` are the values of ``packageManager`` in the package.json of ``root`` and of each directory
+    above it, and ``locks`` the lock files there, both the nearest first.
+    """
+
+    root: PurePosixPath
+    fields: Mapping[PurePosixPath, object]
+    locks: Mapping[PurePosixPath, tuple[LockFile, ...]]
+    shared: frozenset[PurePosixPath]
+    """Directories above ``root`` where an install is one for ``root`` too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +65,36 @@ class Manager:
         return f"{self.name} run build"
 
 
-def choose_manager(
-    field: object, locks: Mapping[PurePosixPath, tuple[LockFile, ...]], root: PurePosixPath
-) -> Manager:
-    """``packageManager`` of package.json decides, then the nearest lock file, then npm.
+def choose_manager(workspace: Workspace) -> Manager:
+    """``packageManager`` of the nearest package.json decides, then the nearest lock file, then npm.
 
-    ``locks`` holds the lock files of ``root`` and each directory above it, the nearest first. Whatever
-    is chosen, the install is the frozen one where that manager's lock file is there.
+    Whatever is chosen, the install is the frozen one where that manager's lock file is there. A lock file
+    above the root directory that does not cover it tells the manager and is not installed from.
     """
-    match = _FIELD.fullmatch(field) if isinstance(field, str) else None
-    found = [lock for of_directory in locks.values() for lock in of_directory]
-    if match:
-        name, version = match[1], match[2]
-        lock = next((lock for lock in found if LOCK_FILES[lock.name] == name), None)
-        return _manager(name, version, lock, root, "packageManager in package.json")
+    found = [lock for of_directory in workspace.locks.values() for lock in of_directory]
+    covering = [lock for lock in found if lock.directory in (workspace.root, *workspace.shared)]
+    for directory, field in workspace.fields.items():
+        match = _FIELD.fullmatch(field) if isinstance(field, str) else None
+        if match:
+            name, version = match[1], match[2]
+            lock = next((lock for lock in covering if LOCK_FILES[lock.name] == name), None)
+            why = f"packageManager in {directory / 'package.json'}"
+            return _manager(name, version, lock, workspace.root, why)
+    if covering:
+        lock = _first_of_nearest(covering)
+        return _manager(LOCK_FILES[lock.name], None, lock, workspace.root, str(lock.directory / lock.name))
     if found:
-        lock = min(
-            (lock for lock in found if lock.directory == found[0].directory),
-            key=lambda lock: list(LOCK_FILES).index(lock.name),
-        )
-        return _manager(LOCK_FILES[lock.name], None, lock, root, str(lock.directory / lock.name))
-    return _manager("npm", None, None, root, "no lock file")
+        lock = _first_of_nearest(found)
+        why = f"{lock.directory / lock.name}, which is not for {workspace.root}"
+        return _manager(LOCK_FILES[lock.name], None, None, workspace.root, why)
+    return _manager("npm", None, None, workspace.root, "no lock file")
+
+
+def _first_of_nearest(locks: list[LockFile]) -> LockFile:
+    return min(
+        (lock for lock in locks if lock.directory == locks[0].directory),
+        key=lambda lock: list(LOCK_FILES).index(lock.name),
+    )
 
 
 def _manager(name: str, version: str | None, lock: LockFile | None, root: PurePosixPath, why: str) -> Manager:
@@ -81,6 +108,9 @@ def _manager(name: str, version: str | None, lock: LockFile | None, root: PurePo
         version = version or (_PNPM_OF_LOCK.get(written[1], PNPM) if written else PNPM)
         install = "pnpm install --frozen-lockfile" if lock else "pnpm install --no-frozen-lockfile"
         return Manager(name, f"pnpm@{version}", install, directory, why)
+    if name == "bun":
+        install = "bun install --frozen-lockfile" if lock else "bun install --no-save"
+        return Manager(name, f"bun@{version or BUN}", install, directory, why)
     berry = (version is not None and not version.startswith("1.")) or (
         version is None and lock is not None and "__metadata:" in lock.head
     )

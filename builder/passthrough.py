@@ -18,7 +18,15 @@ CERTIFICATE_FILES = (
 """Each names a file or directory, which the sandbox has to show."""
 
 _PROXIES = re.compile(r"(?:https?|all|no)_proxy", re.IGNORECASE | re.ASCII)
-_REGISTRIES = ("NPM_CONFIG_REGISTRY", "npm_config_registry", "YARN_REGISTRY", "YARN_NPM_REGISTRY_SERVER")
+_REGISTRIES = (
+    "NPM_CONFIG_REGISTRY",
+    "npm_config_registry",
+    "YARN_REGISTRY",
+    "YARN_NPM_REGISTRY_SERVER",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_TRUSTED_HOST",
+)
 
 
 def network_environment(env: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from asyncio.subprocess import Process
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from builder.contract import SandboxMode
@@ -40,6 +40,8 @@ class Runner:
     workspace: Workspace
     memory_bytes: int
     log: BuildLog
+    python: Path | None = None
+    """What makes a virtual environment; ``None`` where the plan needs none."""
 
     @property
     def view(self) -> PurePosixPath:

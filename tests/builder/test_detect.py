@@ -4,31 +4,19 @@ from typing import Any
 import pytest
 
 from builder.checkout import read_checkout
-from builder.detect import Checkout, Choice, PackageJSON, Plan, Settings, detect
+from builder.detect import Checkout, Choice, Plan, Settings, detect
 from builder.errors import BuildError
-from builder.host import Node
 from builder.outputs import find_output
-from builder.packages import LockFile
+from builder.package_json import PackageJSON
 from builder.presets import STATIC, WELL_KNOWN_OUTPUTS
-from builder.toolchain import Paths, choose_node
+from builder.toolchain import Paths
 
 ROOT = PurePosixPath(".")
 
 
-def plan_of(
-    package: dict[str, Any] | None, *locks: LockFile, root: str = ".", settings: Settings | None = None
-) -> Plan:
-    by_directory: dict[PurePosixPath, tuple[LockFile, ...]] = {}
-    for lock in locks:
-        by_directory[lock.directory] = (*by_directory.get(lock.directory, ()), lock)
-    checkout = Checkout(
-        PurePosixPath(root), None if package is None else PackageJSON.from_json(package), by_directory
-    )
-    return detect(checkout, settings or Settings())
-
-
-def lock(name: str, directory: str = ".", head: str = "") -> LockFile:
-    return LockFile(name, PurePosixPath(directory), head)
+def plan_of(package: dict[str, Any] | None, settings: Settings | None = None) -> Plan:
+    parsed = None if package is None else PackageJSON.from_json(package)
+    return detect(Checkout(ROOT, parsed, {}), settings or Settings())
 
 
 BUILD = {"build": "do it"}
@@ -73,78 +61,6 @@ def test_a_package_tells_its_framework(
     assert (plan.install is None) == (build is None)
 
 
-BERRY = "__metadata:\n  version: 8\n"
-
-
-@pytest.mark.parametrize(
-    ("field", "locks", "install", "package", "directory"),
-    [
-        (None, [], "npm install", "npm@latest", "app"),
-        (None, [lock("package-lock.json", "app")], "npm ci", "npm@latest", "app"),
-        (None, [lock("npm-shrinkwrap.json", "app")], "npm ci", "npm@latest", "app"),
-        (None, [lock("package-lock.json")], "npm ci", "npm@latest", "."),
-        (
-            None,
-            [lock("pnpm-lock.yaml", ".", "lockfileVersion: '9.0'\n")],
-            "pnpm install --frozen-lockfile",
-            "pnpm@10",
-            ".",
-        ),
-        (
-            None,
-            [lock("pnpm-lock.yaml", ".", "lockfileVersion: '6.0'\n")],
-            "pnpm install --frozen-lockfile",
-            "pnpm@8",
-            ".",
-        ),
-        (
-            None,
-            [lock("pnpm-lock.yaml", ".", "lockfileVersion: 5.4\n")],
-            "pnpm install --frozen-lockfile",
-            "pnpm@7",
-            ".",
-        ),
-        (None, [lock("yarn.lock")], "yarn install --frozen-lockfile", "yarn@1.22.22", "."),
-        (None, [lock("yarn.lock", ".", BERRY)], "yarn install --immutable", "@yarnpkg/cli-dist@4", "."),
-        (
-            None,
-            [lock("package-lock.json"), lock("yarn.lock")],
-            "yarn install --frozen-lockfile",
-            "yarn@1.22.22",
-            ".",
-        ),
-        (None, [lock("package-lock.json", "app"), lock("pnpm-lock.yaml")], "npm ci", "npm@latest", "app"),
-        (
-            "pnpm@9.1.0+sha512.abc",
-            [lock("package-lock.json")],
-            "pnpm install --no-frozen-lockfile",
-            "pnpm@9.1.0",
-            "app",
-        ),
-        (
-            "pnpm@9.1.0",
-            [lock("package-lock.json", "app"), lock("pnpm-lock.yaml")],
-            "pnpm install --frozen-lockfile",
-            "pnpm@9.1.0",
-            ".",
-        ),
-        ("yarn@4.1.0", [lock("yarn.lock")], "yarn install --immutable", "@yarnpkg/cli-dist@4.1.0", "."),
-        ("yarn@1.22.0", [], "yarn install --no-lockfile", "yarn@1.22.0", "app"),
-        ("npm@10.0.0", [lock("yarn.lock")], "npm install", "npm@10.0.0", "app"),
-        ("pnpm@9.1.0; rm -rf /", [], "npm install", "npm@latest", "app"),
-        (7, [], "npm install", "npm@latest", "app"),
-    ],
-)
-def test_a_package_manager_is_chosen_and_installs_frozen(
-    field: object, locks: list[LockFile], install: str, package: str, directory: str
-) -> None:
-    plan = plan_of({"scripts": BUILD, "packageManager": field}, *locks, root="app")
-    assert plan.manager is not None
-    assert plan.install is not None
-    assert (plan.install.value, plan.manager.package) == (install, package)
-    assert plan.manager.directory == PurePosixPath(directory)
-
-
 def test_the_projects_settings_win() -> None:
     settings = Settings("make deps", "make site", PurePosixPath("www"))
     plan = plan_of({"dependencies": {"vite": "7"}, "scripts": BUILD}, settings=settings)
@@ -159,14 +75,15 @@ def test_lock_files_are_looked_for_up_to_the_repository(tmp_path: Path) -> None:
     app.mkdir(parents=True)
     (tmp_path / "yarn.lock").touch()
     (tmp_path / "repo/pnpm-lock.yaml").write_text("lockfileVersion: '9.0'\n")
+    (tmp_path / "repo/pnpm-workspace.yaml").write_text("packages: [apps/*]\n")
     (tmp_path / "repo/.nvmrc").write_text("v22\n")
-    (app / "package.json").write_text('{"scripts": {"build": "x"}}')
+    (app / "package.json").write_text('{"scripts": {"build": "x"}, "dependencies": {"a": "1"}}')
     (app / "package-lock.json").symlink_to("/etc/passwd")
     checkout = read_checkout(tmp_path / "repo", PurePosixPath("apps/web"))
     plan = detect(checkout, Settings())
     assert plan.manager is not None
     assert (plan.manager.name, plan.manager.directory) == ("pnpm", ROOT)
-    assert plan.node_wanted == Choice("v22", ".nvmrc or .node-version")
+    assert plan.node_wanted == Choice("v22", ".nvmrc")
 
 
 def test_a_package_json_that_is_a_link_is_not_read(tmp_path: Path) -> None:
@@ -198,30 +115,6 @@ def test_a_missing_output_names_what_there_is(tmp_path: Path) -> None:
         find_output(tmp_path, ROOT, plan_of({"dependencies": {"vite": "7"}}))
 
 
-NODES = [Node("20.1.0", None), Node("24.2.0", Path("/opt/wheel"))]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "version"),
-    [
-        (None, "20.1.0"),
-        ("24", "24.2.0"),
-        ("v20.9.0", "20.1.0"),
-        (">=20", "20.1.0"),
-        ("18", "24.2.0"),
-        ("lts/*", "20.1.0"),
-    ],
-)
-def test_the_nearest_node_is_chosen(wanted: str | None, version: str) -> None:
-    choice = Choice(wanted, ".nvmrc") if wanted else None
-    assert choose_node(choice, NODES)[0].version == version
-
-
-def test_without_node_the_fix_is_told() -> None:
-    with pytest.raises(BuildError, match="no Node"):
-        choose_node(None, [])
-
-
 def test_programs_of_the_dependencies_come_first_on_the_path() -> None:
     paths = Paths(PurePosixPath("/workspace"), PurePosixPath("a/b"), PurePosixPath("/opt/node/bin"))
     assert paths.search_path() == ":".join(
@@ -231,6 +124,18 @@ def test_programs_of_the_dependencies_come_first_on_the_path() -> None:
             "/workspace/repo/node_modules/.bin",
             "/workspace/tools/bin",
             "/opt/node/bin",
+            "/usr/local/bin:/usr/bin:/bin",
+        ]
+    )
+
+
+def test_programs_of_the_virtual_environment_come_before_the_systems() -> None:
+    paths = Paths(PurePosixPath("/workspace"), ROOT, None, has_venv=True)
+    assert paths.search_path() == ":".join(
+        [
+            "/workspace/repo/node_modules/.bin",
+            "/workspace/tools/venv/bin",
+            "/workspace/tools/bin",
             "/usr/local/bin:/usr/bin:/bin",
         ]
     )
