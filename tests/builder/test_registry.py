@@ -1,4 +1,4 @@
-"""The one test of the builder that needs a network: npm's registry."""
+"""The frozen install, from npm's registry."""
 
 import asyncio
 import json
