@@ -1,6 +1,7 @@
 """Runs what the plan says: fetch the package manager, install, build; and says why one failed."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -74,7 +75,7 @@ async def _install_python(
 ) -> None:
     """Makes the virtual environment whose programs are first on the PATH of ``env``, and fills it."""
     venv = f"-m venv {env['VIRTUAL_ENV']}"
-    steps = [(f"python3 {venv}", f"{runner.python} {venv}")]
+    steps = [(f"python3 {venv}", f"{shlex.quote(str(runner.python))} {venv}")]
     if wanted.command is not None:
         steps.append((wanted.command, wanted.command))
     # Where Python lies on the server is nobody's concern.
