@@ -21,6 +21,8 @@ class PackageJSON:
     package_manager: object
     node: str | None
     """``engines.node``."""
+    scripts: tuple[str, ...] = ()
+    """By name, as they are listed."""
 
     @classmethod
     def from_json(cls, parsed: Mapping[str, object]) -> "PackageJSON":
@@ -32,6 +34,7 @@ class PackageJSON:
             build_script=build_script if isinstance(build_script, str) and build_script.strip() else None,
             package_manager=parsed.get("packageManager"),
             node=node if isinstance(node, str) else None,
+            scripts=tuple(_mapping(parsed.get("scripts"))),
         )
 
 
