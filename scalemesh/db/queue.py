@@ -290,7 +290,7 @@ async def _end(pool: Pool, claim: Claim, status: Status, failure: Failure | None
         UPDATE deployments
         SET status = $4, finished_at = now(), worker = NULL, lease_until = NULL,
             error_code = $5, error_message = $6, error_hint = $7,
-            commit_sha = $8, commit_message = $9, framework = $10
+            commit_sha = $8, commit_message = $9, framework = $10, error_line = $11
         WHERE id = $1
           AND attempt = $2
           AND worker = $3
@@ -307,6 +307,7 @@ async def _end(pool: Pool, claim: Claim, status: Status, failure: Failure | None
         facts.commit,
         facts.commit_message,
         facts.framework,
+        failure.line if failure else None,
     )
     if not found:
         raise LostLease
