@@ -30,8 +30,8 @@ _CLAIM_LOCK = 7_225_322
 
 _CLAIMED = """
     deployments.id, project_id, attempt, worker, slug, git_url, coalesce(ref, branch) AS ref, branch,
-    root_directory, install_command, build_command, output_directory, env_encrypted, no_cache,
-    deadline_at
+    root_directory, install_command, build_command, output_directory, env_encrypted,
+    access_token_encrypted, no_cache, deadline_at
 """
 
 
@@ -52,6 +52,7 @@ class Claim:
     ref: str | None
     build: BuildSettings
     env_encrypted: bytes | None
+    access_token_encrypted: bytes | None
     no_cache: bool
     deadline: datetime
 
@@ -84,6 +85,7 @@ def _claim(row: asyncpg.Record) -> Claim:
             output_directory=row["output_directory"],
         ),
         env_encrypted=row["env_encrypted"],
+        access_token_encrypted=row["access_token_encrypted"],
         no_cache=row["no_cache"],
         deadline=row["deadline_at"],
     )
