@@ -15,6 +15,7 @@ from builder.commands import run_plan
 from builder.contract import Contract
 from builder.detect import Settings, detect
 from builder.errors import BuildError, Code, ExitStatus, StoreError
+from builder.gitauth import token_spellings
 from builder.live import RedisLive, StdoutLive
 from builder.log import BuildLog, LiveLog, Phase
 from builder.masking import masker, secret_patterns
@@ -43,7 +44,7 @@ async def run_build(contract: Contract, environ: Mapping[str, str]) -> ExitStatu
 
     Raises ``ContractError`` where the process was not started as the contract says.
     """
-    patterns = secret_patterns(contract.build_env.values())
+    patterns = secret_patterns([*contract.build_env.values(), *token_spellings(contract.git_token)])
     log = BuildLog(
         live := _live_log(contract),
         first_seq=contract.log_first_seq,

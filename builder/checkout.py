@@ -60,7 +60,7 @@ def _read_tree(directory: Path) -> Tree:
         for path in PROBED
         if _is_real_directory(directory, PurePosixPath(path).parent) and _is_regular(directory / path)
     }
-    texts = {path: _read_regular(directory / path, MAX_TEXT_BYTES) for path in READ if path in files}
+    texts = {path: read_regular(directory / path, MAX_TEXT_BYTES) for path in READ if path in files}
     return Tree(
         frozenset(files),
         frozenset(directories),
@@ -97,7 +97,7 @@ def _require_directory(repo: Path, root: PurePosixPath) -> None:
 
 
 def _read_package(path: Path) -> PackageJSON | None:
-    raw = _read_regular(path, MAX_PACKAGE_JSON_BYTES + 1)
+    raw = read_regular(path, MAX_PACKAGE_JSON_BYTES + 1)
     if raw is None:
         return None
     try:
@@ -126,7 +126,7 @@ def _read_package_above(directory: Path) -> PackageJSON | None:
 def _read_locks(repo: Path, directory: PurePosixPath) -> tuple[LockFile, ...]:
     found = []
     for name in LOCK_FILES:
-        head = _read_regular(repo / directory / name, LOCK_HEAD_BYTES)
+        head = read_regular(repo / directory / name, LOCK_HEAD_BYTES)
         if head is not None:
             found.append(LockFile(name, directory, head.decode(errors="replace")))
     return tuple(found)
@@ -135,13 +135,13 @@ def _read_locks(repo: Path, directory: PurePosixPath) -> tuple[LockFile, ...]:
 def _read_node_file(repo: Path, directories: list[PurePosixPath]) -> Choice | None:
     for directory in directories:
         for name in (".nvmrc", ".node-version"):
-            raw = _read_regular(repo / directory / name, MAX_NODE_FILE_BYTES)
+            raw = read_regular(repo / directory / name, MAX_NODE_FILE_BYTES)
             if raw is not None and raw.strip():
                 return Choice(raw.decode(errors="replace").split()[0], str(directory / name))
     return None
 
 
-def _read_regular(path: Path, max_bytes: int) -> bytes | None:
+def read_regular(path: Path, max_bytes: int) -> bytes | None:
     """The first ``max_bytes`` of a regular file, or None where there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -62,7 +62,8 @@ async def clone(contract: Contract, repo: Path, log: BuildLog, environ: Mapping[
         ) from error
     except UnknownHost as error:
         raise _unknown_host(url, error) from error
-    git = Git((*SAFE_CONFIG, *route.config), git_environment(url, route, environ), contract.limits, log)
+    env = git_environment(url, route, environ, token=contract.git_token)
+    git = Git((*SAFE_CONFIG, *route.config), env, contract.limits, log)
     wants_sha = contract.git_ref is not None and is_sha(contract.git_ref)
     fetched = await git.run(*fetch_arguments(url.url, contract.git_ref, repo))
     if fetched.status != 0 and _REDIRECT.search("\n".join(fetched.tail)) and not url.url.endswith(".git"):
@@ -123,7 +124,9 @@ def _require_fetched(fetched: Finished, contract: Contract) -> None:
         raise BuildError(
             Code.REPOSITORY_NOT_FOUND,
             f"There is no repository at {contract.repo_url}, or it is private.",
-            "Check the address, and make the repository public: git can't tell the two apart.",
+            "Check the address. For a private repository, save an access token for it under Settings."
+            if contract.git_token is None
+            else "Check the address, and that the project's access token may read it and has not expired.",
         )
     _require_done(fetched)
 

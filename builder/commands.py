@@ -1,24 +1,16 @@
-"""Runs what the plan says: fetch the package manager, install, build; and says why one failed."""
+"""Runs what the plan says: fetch the package manager, install, build."""
 
-import re
 import shlex
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from builder.detect import Plan
 from builder.errors import BuildError, Code
+from builder.evidence import why_failed
 from builder.log import BuildLog, Phase
-from builder.process import Finished
-from builder.python import PythonInstall
 from builder.record import Progress
 from builder.run import Runner
 from builder.toolchain import is_on_system_path
-
-_OUT_OF_DATE = re.compile(
-    r"can only install packages when your package\.json and|ERR_PNPM_OUTDATED_LOCKFILE"
-    r"|Your lockfile needs to be updated|YN0028"
-)
-_KILLED = {137: "it was killed, often for want of memory", 127: "the command was not found"}
 
 
 async def run_plan(
@@ -31,8 +23,7 @@ async def run_plan(
 ) -> None:
     """Runs the plan's commands in ``root`` of the repository.
 
-    Raises ``BuildError`` (``install_failed``, ``lockfile_out_of_date``, ``build_failed``,
-    ``out_of_memory``, ``tool_missing``).
+    Raises ``BuildError`` (``tool_missing``, and every code of ``builder.rules``).
     """
     progress.phase = Phase.INSTALL
     await runner.check()
@@ -49,58 +40,37 @@ async def run_plan(
                 "Check the packageManager version in package.json, or deploy again in a minute.",
             )
     if plan.python is not None:
-        await _install_python(plan.python, runner, log, root, install_env)
+        await _install_python(plan, runner, log, root, install_env)
     if plan.install is not None:
         command = plan.install.value
         directory = plan.manager.directory if plan.manager is not None else root
         log.say(Phase.INSTALL, f"$ {command}")
         finished = await runner.run(command, phase=Phase.INSTALL, directory=directory, env=install_env)
         if finished.status != 0:
-            raise _install_failed(command, finished)
+            raise why_failed(
+                Phase.INSTALL, command, finished, plan=plan, runner=runner, root=root, env=install_env
+            )
     if plan.build is not None:
         progress.phase = Phase.BUILD
         command = plan.build.value
         log.say(Phase.BUILD, f"$ {command}")
         finished = await runner.run(command, phase=Phase.BUILD, directory=root, env=env)
         if finished.status != 0:
-            raise BuildError(
-                Code.BUILD_FAILED,
-                f"The build command `{command}` failed: {_ended(finished)}.",
-                "The lines above say why. It ran with CI=true; try the same command in a fresh clone.",
-            )
+            raise why_failed(Phase.BUILD, command, finished, plan=plan, runner=runner, root=root, env=env)
 
 
 async def _install_python(
-    wanted: PythonInstall, runner: Runner, log: BuildLog, root: PurePosixPath, env: Mapping[str, str]
+    plan: Plan, runner: Runner, log: BuildLog, root: PurePosixPath, env: Mapping[str, str]
 ) -> None:
     """Makes the virtual environment whose programs are first on the PATH of ``env``, and fills it."""
+    assert plan.python is not None
     venv = f"-m venv {env['VIRTUAL_ENV']}"
     steps = [(f"python3 {venv}", f"{shlex.quote(str(runner.python))} {venv}")]
-    if wanted.command is not None:
-        steps.append((wanted.command, wanted.command))
+    if plan.python.command is not None:
+        steps.append((plan.python.command, plan.python.command))
     # Where Python lies on the server is nobody's concern.
     for told, command in steps:
         log.say(Phase.INSTALL, f"$ {told}")
         finished = await runner.run(command, phase=Phase.INSTALL, directory=root, env=env)
         if finished.status != 0:
-            raise _install_failed(told, finished)
-
-
-def _install_failed(command: str, finished: Finished) -> BuildError:
-    if _OUT_OF_DATE.search("\n".join(finished.tail)):
-        return BuildError(
-            Code.LOCKFILE_OUT_OF_DATE,
-            f"`{command}` failed: the lock file does not match package.json.",
-            "Install once on your machine, commit the changed lock file and deploy again.",
-        )
-    return BuildError(
-        Code.INSTALL_FAILED,
-        f"The install command `{command}` failed: {_ended(finished)}.",
-        "The lines above say why. Try the same command in a fresh clone of the repository.",
-    )
-
-
-def _ended(finished: Finished) -> str:
-    status = finished.status if finished.status >= 0 else 128 - finished.status
-    reason = _KILLED.get(status)
-    return f"exit status {status}" + (f" ({reason})" if reason else "")
+            raise why_failed(Phase.INSTALL, told, finished, plan=plan, runner=runner, root=root, env=env)

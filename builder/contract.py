@@ -26,6 +26,7 @@ _REF = re.compile(r"[A-Za-z0-9._/@+=#-]{1,250}", re.ASCII)
 _REF_NEVER = re.compile(r"^[-/.]|\.\.|//|/\.|@\{|\.lock(?:/|$)|[/.]$|^@$", re.ASCII)
 """``git check-ref-format`` over a smaller alphabet: no name can be read as an option or a revision."""
 
+_TOKEN = re.compile(r"[!-~]{1,1024}", re.ASCII)
 _ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 _RESERVED_ENV = re.compile(r"PATH|HOME|TMPDIR|SHELL|IFS|ENV|BASH_ENV|LD_.*|DYLD_.*|SCALEMESH(_.*)?")
 """Names by which a value would change how the command is started instead of what it sees."""
@@ -57,6 +58,8 @@ class Contract:
     project_id: str
     deployment_id: str
     attempt: int
+    git_token: str | None
+    """``token`` or ``user:token``, for the repository's host alone."""
     git_ref: str | None
     """A branch, a tag or a full lowercase sha; ``None`` is the repository's default branch."""
     root_directory: PurePosixPath
@@ -96,6 +99,7 @@ def read_contract(env: Mapping[str, str], *, now: datetime) -> Contract:
         project_id=read.label("projectID", default=None),
         deployment_id=read.label("DEPLOYMENT_ID", default=f"hand{secrets.token_hex(4)}"),
         attempt=read.whole("ATTEMPT", 1),
+        git_token=read.token("GIT_TOKEN"),
         git_ref=read.ref("GIT_REF"),
         root_directory=read.directory("ROOT_DIRECTORY") or PurePosixPath("."),
         install_command=read.command("INSTALL_COMMAND"),
@@ -178,6 +182,12 @@ class _Reader:
         value = self.text(name)
         if value is not None and (not _REF.fullmatch(value) or _REF_NEVER.search(value)):
             self._mistake(name, "is not a branch, a tag or a full commit id")
+        return value
+
+    def token(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is not None and not _TOKEN.fullmatch(value):
+            self._mistake(name, "must be a token, or a user name and a token with : between them")
         return value
 
     def directory(self, name: str) -> PurePosixPath | None:

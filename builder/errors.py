@@ -1,6 +1,6 @@
 """What can go wrong in a build, in words for the person who pressed Deploy."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 
@@ -33,6 +33,16 @@ class Code(StrEnum):
     LOCKFILE_OUT_OF_DATE = "lockfile_out_of_date"
     BUILD_FAILED = "build_failed"
     OUT_OF_MEMORY = "out_of_memory"
+    WRONG_NODE = "wrong_node"
+    SCRIPT_MISSING = "script_missing"
+    COMMAND_NOT_FOUND = "command_not_found"
+    DEPENDENCY_CONFLICT = "dependency_conflict"
+    PACKAGE_UNAVAILABLE = "package_unavailable"
+    NETWORK_UNREACHABLE = "network_unreachable"
+    IMPORT_CASE = "import_case"
+    IMPORT_NOT_FOUND = "import_not_found"
+    SUBMODULE_MISSING = "submodule_missing"
+    VARIABLE_MISSING = "variable_missing"
     OUTPUT_MISSING = "output_missing"
     OUTPUT_EMPTY = "output_empty"
     NEXT_EXPORT_MISSING = "next_export_missing"
@@ -49,24 +59,31 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """``message`` is a sentence that names the thing; ``hint`` says what to do about it."""
+    """``message`` is a sentence that names the thing; ``hint`` says what to do about it.
+
+    ``line`` is the number of the log's line that shows the cause, where there is one.
+    """
 
     code: Code
     message: str
     hint: str
-
-    def to_json(self) -> dict[str, str]:
-        return asdict(self)
+    line: int | None = None
 
 
 class BuildError(Exception):
     """Ends the build with ``status`` and a failure that is logged and recorded."""
 
     def __init__(
-        self, code: Code, message: str, hint: str, *, status: ExitStatus = ExitStatus.BUILD_FAILED
+        self,
+        code: Code,
+        message: str,
+        hint: str,
+        *,
+        status: ExitStatus = ExitStatus.BUILD_FAILED,
+        line: int | None = None,
     ) -> None:
         super().__init__(message)
-        self.failure = Failure(code, message, hint)
+        self.failure = Failure(code, message, hint, line)
         self.status = status
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from builder.contract import Limits
 from builder.errors import BuildError, Code
+from builder.gitauth import token_environment
 from builder.giturl import RepoURL
 from builder.log import BuildLog, Phase
 from builder.passthrough import network_environment
@@ -43,7 +44,9 @@ SAFE_CONFIG = (
 )
 
 
-def git_environment(url: RepoURL, route: Route, environ: Mapping[str, str]) -> dict[str, str]:
+def git_environment(
+    url: RepoURL, route: Route, environ: Mapping[str, str], *, token: str | None
+) -> dict[str, str]:
     """All that git sees. It may use the address's own protocol and no other."""
     network = {
         name: value
@@ -52,6 +55,7 @@ def git_environment(url: RepoURL, route: Route, environ: Mapping[str, str]) -> d
     }
     return {
         **network,
+        **token_environment(url, token),
         "PATH": environ.get("PATH", os.defpath),
         "HOME": "/nonexistent",
         "LANG": "C.UTF-8",

@@ -98,17 +98,17 @@ class BuildLog:
         """One line in the builder's own words."""
         self.write(phase, Stream.SYSTEM, [cut(self.mask(text))])
 
-    def write(self, phase: Phase, stream: Stream, texts: list[str]) -> None:
-        """Lines that a ``reader`` made."""
-        if not texts:
-            return
-        time = _now()
+    def write(self, phase: Phase, stream: Stream, texts: list[str]) -> range:
+        """Takes lines that a ``reader`` made; returns their numbers."""
+        first = self._next_seq
+        time = _now() if texts else ""
         for text in texts:
             line = Line(self._next_seq, time, stream, phase, text)
             self._next_seq += 1
             self._kept.add(line)
             if not self._kept.is_cut:
                 self._send(line)
+        return range(first, self._next_seq)
 
     def finish(self) -> None:
         """Sends the kept lines that were held back. Nothing may be written after it."""

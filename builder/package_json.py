@@ -14,6 +14,8 @@ class PackageJSON:
     node: str | None
     """``engines.node``."""
     has_workspaces: bool
+    scripts: tuple[str, ...] = ()
+    """By name, as they are listed."""
 
     @classmethod
     def from_json(cls, parsed: Mapping[str, object]) -> "PackageJSON":
@@ -28,6 +30,7 @@ class PackageJSON:
             package_manager=parsed.get("packageManager"),
             node=node if isinstance(node, str) and node.strip() else None,
             has_workspaces=bool(parsed.get("workspaces")),
+            scripts=tuple(_mapping(parsed.get("scripts"))),
         )
 
 

@@ -16,16 +16,20 @@ CHUNK_BYTES = 64 * 1024
 DRAIN_S = 2.0
 """After the process has ended, its pipes are empty at once unless somebody it left behind holds them."""
 
-TAIL_LINES = 60
-"""Of the output, for telling why a command failed."""
+TAIL_LINES = 400
+"""Of the output, for telling why a command failed: below the reason npm prints a hundred lines of usage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """``status`` is the exit status, negative for a signal; ``tail`` the last lines of both streams."""
+    """``status`` is the exit status, negative for a signal; ``tail`` the last lines of both streams.
+
+    ``seqs`` are the tail's numbers in the log; there are none where the output was kept out of it.
+    """
 
     status: int
     tail: tuple[str, ...]
+    seqs: tuple[int, ...] = ()
 
 
 async def run_process(
@@ -44,11 +48,12 @@ async def run_process(
     ``quiet`` keeps the output out of the log; it is in ``tail`` still.
     """
     tail: deque[str] = deque(maxlen=TAIL_LINES)
+    seqs: deque[int] = deque(maxlen=TAIL_LINES)
 
     def write(stream: Stream, lines: list[str]) -> None:
         tail.extend(lines)
         if not quiet:
-            log.write(phase, stream, lines)
+            seqs.extend(log.write(phase, stream, lines))
 
     async with _pipe() as (out, out_fd), _pipe() as (err, err_fd):
         try:
@@ -82,7 +87,7 @@ async def run_process(
                 pump.cancel()
             await asyncio.wait(pumps)
             await process.wait()
-        return Finished(status, tuple(tail))
+        return Finished(status, tuple(tail), tuple(seqs))
 
 
 async def _pump(source: asyncio.StreamReader, lines: LineReader, write: Callable[[list[str]], None]) -> None:

@@ -46,7 +46,12 @@ def log_object(log: BuildLog, progress: Progress, *, attempt: int, error: BuildE
     return gzip.compress(content.encode(), GZIP_LEVEL, mtime=0)
 
 
-def _masked(log: BuildLog, error: BuildError) -> dict[str, str]:
+def _masked(log: BuildLog, error: BuildError) -> dict[str, str | int | None]:
     """A sentence may quote a command, and a command may hold a secret."""
     failure = error.failure
-    return {"code": failure.code, "message": log.mask(failure.message), "hint": log.mask(failure.hint)}
+    return {
+        "code": failure.code,
+        "message": log.mask(failure.message),
+        "hint": log.mask(failure.hint),
+        "line": failure.line,
+    }

@@ -61,11 +61,15 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a deployment failed: a code for programs, a sentence for a person, and what to do about it."""
+    """Why a deployment failed: a code for programs, a sentence for a person, and what to do about it.
+
+    ``line`` is the number of the log's line that shows it, where there is one.
+    """
 
     code: str
     message: str
     hint: str
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

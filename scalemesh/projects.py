@@ -8,6 +8,7 @@ from scalemesh.auth.secretbox import SecretBox
 from scalemesh.db import deployments, projects
 from scalemesh.db.pool import Pool
 from scalemesh.errors import InvalidInput
+from scalemesh.fields.git import host_of
 from scalemesh.fields.names import slug_of
 from scalemesh.model import BuildSettings, Deployment, Project, ProjectID, User
 
@@ -22,6 +23,7 @@ class ProjectFields:
     git_url: str
     build: BuildSettings
     env: Mapping[str, str]
+    access_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Projects:
             git_url=fields.git_url,
             build=fields.build,
             env_encrypted=self._secrets.seal(fields.env),
+            access_token_encrypted=self._secrets.seal_token(fields.access_token),
         )
         return ProjectView(project, None, None)
 
@@ -79,7 +82,8 @@ class Projects:
     async def update(self, user: User, project_id: ProjectID, changes: Mapping[str, object]) -> ProjectView:
         """``changes`` holds fields of ProjectFields and BuildSettings by name, and only those to change.
 
-        Of ``env`` too: a name with None is removed, one that is missing stays. Raises ProjectNotFound.
+        Of ``env`` too: a name with None is removed, one that is missing stays. An access token goes to no
+        other host than the one it was saved for. Raises ProjectNotFound.
         """
         project = await projects.get_project(self._pool, project_id, user.id)
         build_changes = {
@@ -90,14 +94,22 @@ class Projects:
             assert isinstance(env, Mapping)
             merged = {**self._secrets.open(env_encrypted), **env}
             env_encrypted = self._secrets.seal({k: v for k, v in merged.items() if v is not None})
+        git_url = str(changes.get("git_url", project.git_url))
+        token_encrypted = await projects.fetch_access_token_encrypted(self._pool, project_id)
+        if "access_token" in changes:
+            token = changes["access_token"]
+            token_encrypted = self._secrets.seal_token(str(token) if token is not None else None)
+        elif host_of(git_url) != host_of(project.git_url):
+            token_encrypted = None
         await projects.update_project(
             self._pool,
             project_id=project_id,
             user_id=user.id,
             name=str(changes.get("name", project.name)),
-            git_url=str(changes.get("git_url", project.git_url)),
+            git_url=git_url,
             build=replace(project.build, **build_changes),  # type: ignore[arg-type]
             env_encrypted=env_encrypted,
+            access_token_encrypted=token_encrypted,
         )
         return await self.get(user, project_id)
 
@@ -105,6 +117,11 @@ class Projects:
         """The names of the project's variables; the values are never shown again. Raises ProjectNotFound."""
         project = await projects.get_project(self._pool, project_id, user.id)
         return sorted(self._secrets.open(await projects.fetch_env_encrypted(self._pool, project.id)))
+
+    async def has_access_token(self, user: User, project_id: ProjectID) -> bool:
+        """Whether there is one; it is never shown again. Raises ProjectNotFound."""
+        project = await projects.get_project(self._pool, project_id, user.id)
+        return await projects.fetch_access_token_encrypted(self._pool, project.id) is not None
 
     async def delete(self, user: User, project_id: ProjectID) -> None:
         """Raises ProjectNotFound."""

@@ -68,7 +68,16 @@ function showFacts(deployment) {
   if (deployment.error) {
     fill(outcome, 'error.message', deployment.error.message);
     fill(outcome, 'error.hint', deployment.error.hint ?? '');
+    showLine(deployment.error.line);
   }
+}
+
+/** @param {number|null|undefined} line of the log, which shows why the build failed */
+function showLine(line) {
+  const link = /** @type {HTMLAnchorElement} */ (outcome.querySelector('[data-field="error.line"]'));
+  link.hidden = !line;
+  link.href = `#L${line ?? ''}`;
+  link.textContent = `Line ${line ?? ''} of the log`;
 }
 
 function showDuration() {

@@ -1,4 +1,4 @@
-"""Keys for one purpose each from SESSION_KEY (HKDF), and the encryption of a project's variables."""
+"""Keys for one purpose each from SESSION_KEY (HKDF), and the encryption of a project's secrets."""
 
 import base64
 import json
@@ -20,10 +20,11 @@ def fernet_for(session_key: str, purpose: str) -> Fernet:
 
 
 class SecretBox:
-    """Encrypts a project's environment variables for the database."""
+    """Encrypts a project's environment variables and its access token for the database."""
 
     def __init__(self, session_key: str) -> None:
         self._fernet = fernet_for(session_key, "project variables")
+        self._tokens = fernet_for(session_key, "project access token")
 
     def seal(self, variables: Mapping[str, str]) -> bytes | None:
         """None for no variables."""
@@ -40,3 +41,17 @@ class SecretBox:
         except InvalidToken:
             raise SecretUnreadable("the project's variables were stored under another SESSION_KEY") from None
         return variables
+
+    def seal_token(self, token: str | None) -> bytes | None:
+        return None if token is None else self._tokens.encrypt(token.encode())
+
+    def open_token(self, sealed: bytes | None) -> str | None:
+        """Raises SecretUnreadable."""
+        if sealed is None:
+            return None
+        try:
+            return self._tokens.decrypt(sealed).decode()
+        except InvalidToken:
+            raise SecretUnreadable(
+                "the project's access token was stored under another SESSION_KEY"
+            ) from None

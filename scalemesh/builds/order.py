@@ -27,6 +27,7 @@ def builder_environment(
     place: BuildPlace,
     *,
     env: Mapping[str, str],
+    git_token: str | None,
     site_url: str,
     first_seq: int,
 ) -> dict[str, str]:
@@ -39,6 +40,7 @@ def builder_environment(
         "projectID": claim.project_id,
         "DEPLOYMENT_ID": claim.deployment_id,
         "ATTEMPT": str(claim.attempt),
+        "GIT_TOKEN": git_token or "",
         "GIT_REF": claim.ref or "",
         "ROOT_DIRECTORY": claim.build.root_directory or "",
         "INSTALL_COMMAND": claim.build.install_command or "",

@@ -90,13 +90,14 @@ class Worker:
                 claim,
                 self._place,
                 env=self._secrets.open(claim.env_encrypted),
+                git_token=self._secrets.open_token(claim.access_token_encrypted),
                 site_url=self._site_url(claim.slug),
                 first_seq=await self._first_seq(claim),
             )
             running = await self._launcher.launch(claim.deployment_id, environment)
         except SecretUnreadable as error:
-            hint = "Enter the project's variables again."
-            failure = Failure("variables_unreadable", f"The build can't start: {error}.", hint)
+            hint = "Enter it again in the project's settings."
+            failure = Failure("secrets_unreadable", f"The build can't start: {error}.", hint)
             return await self._record(claim, Fail(failure, BuildFacts()))
         except LaunchFailed as error:
             logger.error("could not launch a builder: %s", error)  # noqa: TRY400 - the message says it all

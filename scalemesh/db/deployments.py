@@ -19,7 +19,7 @@ from scalemesh.model import Deployment, DeploymentID, Failure, ProjectID, Status
 COLUMNS = """
     deployments.id, deployments.project_id, number, status, ref, commit_sha, commit_message, framework,
     attempt, files, bytes, deployments.created_at, started_at, finished_at,
-    error_code, error_message, error_hint
+    error_code, error_message, error_hint, error_line
 """
 
 # Twenty waiting builds of one project are a script gone wrong, not a person at work.
@@ -37,7 +37,7 @@ class Queued:
 def deployment_record(row: asyncpg.Record) -> Deployment:
     failure = None
     if row["error_code"]:
-        failure = Failure(row["error_code"], row["error_message"], row["error_hint"])
+        failure = Failure(row["error_code"], row["error_message"], row["error_hint"], row["error_line"])
     return Deployment(
         id=DeploymentID(row["id"]),
         project_id=ProjectID(row["project_id"]),

@@ -44,6 +44,7 @@ async def insert_project(
     git_url: str,
     build: BuildSettings,
     env_encrypted: bytes | None,
+    access_token_encrypted: bytes | None = None,
 ) -> Project:
     """Raises SlugTaken where the slug is, or ever was, somebody else's, or is a project's id."""
     try:
@@ -51,9 +52,9 @@ async def insert_project(
             f"""
             INSERT INTO projects (
                 id, user_id, name, slug, git_url, branch, root_directory, install_command, build_command,
-                output_directory, env_encrypted
+                output_directory, env_encrypted, access_token_encrypted
             )
-            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
             WHERE NOT EXISTS (
                 SELECT FROM projects
                 WHERE (slug = $4 AND user_id <> $2) OR id = $4
@@ -71,6 +72,7 @@ async def insert_project(
             build.build_command,
             build.output_directory,
             env_encrypted,
+            access_token_encrypted,
         )
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name == "projects_live_slug_key":
@@ -131,6 +133,7 @@ async def update_project(
     git_url: str,
     build: BuildSettings,
     env_encrypted: bytes | None,
+    access_token_encrypted: bytes | None,
 ) -> Project:
     """Replace what the owner may change. The slug stays: links to the site go on working.
 
@@ -140,7 +143,8 @@ async def update_project(
         f"""
         UPDATE projects
         SET name = $3, git_url = $4, branch = $5, root_directory = $6, install_command = $7,
-            build_command = $8, output_directory = $9, env_encrypted = $10
+            build_command = $8, output_directory = $9, env_encrypted = $10,
+            access_token_encrypted = $11
         WHERE id = $1
           AND user_id = $2
           AND deleted_at IS NULL
@@ -156,6 +160,7 @@ async def update_project(
         build.build_command,
         build.output_directory,
         env_encrypted,
+        access_token_encrypted,
     )
     if row is None:
         raise ProjectNotFound
@@ -169,6 +174,13 @@ async def fetch_env_encrypted(pool: Pool, project_id: ProjectID) -> bytes | None
     return encrypted
 
 
+async def fetch_access_token_encrypted(pool: Pool, project_id: ProjectID) -> bytes | None:
+    encrypted: bytes | None = await pool.fetchval(
+        "SELECT access_token_encrypted FROM projects WHERE id = $1", project_id
+    )
+    return encrypted
+
+
 async def delete_project(pool: Pool, project_id: ProjectID, user_id: UserID) -> None:
     """The site is gone at once, its queued builds are canceled, a running one is asked to stop.
 
@@ -178,7 +190,8 @@ async def delete_project(pool: Pool, project_id: ProjectID, user_id: UserID) -> 
         found = await connection.fetchval(
             """
             UPDATE projects
-            SET deleted_at = now(), production_id = NULL, env_encrypted = NULL
+            SET deleted_at = now(), production_id = NULL, env_encrypted = NULL,
+                access_token_encrypted = NULL
             WHERE id = $1
               AND user_id = $2
               AND deleted_at IS NULL

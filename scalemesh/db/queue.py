@@ -30,8 +30,8 @@ _CLAIM_LOCK = 7_225_322
 
 _CLAIMED = """
     deployments.id, project_id, attempt, worker, slug, git_url, coalesce(ref, branch) AS ref, branch,
-    root_directory, install_command, build_command, output_directory, env_encrypted, no_cache,
-    deadline_at
+    root_directory, install_command, build_command, output_directory, env_encrypted,
+    access_token_encrypted, no_cache, deadline_at
 """
 
 
@@ -52,6 +52,7 @@ class Claim:
     ref: str | None
     build: BuildSettings
     env_encrypted: bytes | None
+    access_token_encrypted: bytes | None
     no_cache: bool
     deadline: datetime
 
@@ -84,6 +85,7 @@ def _claim(row: asyncpg.Record) -> Claim:
             output_directory=row["output_directory"],
         ),
         env_encrypted=row["env_encrypted"],
+        access_token_encrypted=row["access_token_encrypted"],
         no_cache=row["no_cache"],
         deadline=row["deadline_at"],
     )
@@ -290,7 +292,7 @@ async def _end(pool: Pool, claim: Claim, status: Status, failure: Failure | None
         UPDATE deployments
         SET status = $4, finished_at = now(), worker = NULL, lease_until = NULL,
             error_code = $5, error_message = $6, error_hint = $7,
-            commit_sha = $8, commit_message = $9, framework = $10
+            commit_sha = $8, commit_message = $9, framework = $10, error_line = $11
         WHERE id = $1
           AND attempt = $2
           AND worker = $3
@@ -307,6 +309,7 @@ async def _end(pool: Pool, claim: Claim, status: Status, failure: Failure | None
         facts.commit,
         facts.commit_message,
         facts.framework,
+        failure.line if failure else None,
     )
     if not found:
         raise LostLease

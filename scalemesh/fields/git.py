@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 URL_MAX_CHARACTERS = 1024
 REF_MAX_CHARACTERS = 200
+TOKEN_MAX_CHARACTERS = 1024
 EXAMPLE_SCHEME = "example:"
 
 _URL = re.compile(
@@ -18,6 +19,7 @@ _URL = re.compile(
     r"(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:@%/-]+)"
 )
 _SCP_LIKE = re.compile(r"[A-Za-z0-9._-]+@(?P<host>[A-Za-z0-9.-]+):(?P<path>[A-Za-z0-9._~/-]+)")
+_TOKEN = re.compile(rf"[!-~]{{1,{TOKEN_MAX_CHARACTERS}}}")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+@#-]*")
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home", ".corp", ".home.arpa", ".intranet")
 
@@ -64,6 +66,22 @@ def ref(value: str) -> str:
     if bad:
         raise ValueError("Give a branch, tag or commit by its name, like main or release/2.0.")
     return value
+
+
+def access_token(value: str) -> str:
+    """``token`` or ``user:token``."""
+    value = value.strip()
+    if not _TOKEN.fullmatch(value):
+        raise ValueError(
+            f"Use a token of at most {TOKEN_MAX_CHARACTERS} characters without spaces, or user:token."
+        )
+    return value
+
+
+def host_of(url: str) -> str:
+    """Scheme, host and port of a URL that ``git_url`` took: who gets to see an access token."""
+    match = _URL.fullmatch(url)
+    return url[: match.start("path")].lower() if match else ""
 
 
 def _example(value: str, rules: GitRules) -> str:

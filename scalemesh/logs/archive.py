@@ -103,7 +103,7 @@ def _result_from(event: dict[str, Any]) -> BuildResult:
         framework=event.get("framework"),
         files=event.get("files"),
         bytes=event.get("bytes"),
-        failure=Failure(error["code"], error["message"], error["hint"]) if error else None,
+        failure=Failure(error["code"], error["message"], error["hint"], error.get("line")) if error else None,
     )
 
 

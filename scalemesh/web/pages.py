@@ -110,6 +110,7 @@ async def project_settings(request: web.Request, form: Form = EMPTY) -> web.Resp
     context = {
         "project": shape,
         "env_names": await services.projects.env_names(user, project_id),
+        "has_access_token": await services.projects.has_access_token(user, project_id),
         "saved": "saved" in request.query,
     }
     return await _render(request, "project_settings.html", context, form)

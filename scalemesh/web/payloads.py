@@ -19,6 +19,10 @@ def _optional_ref(value: str | None) -> str | None:
     return git.ref(value) if value else None
 
 
+def _optional_token(value: str | None) -> str | None:
+    return git.access_token(value) if value else value
+
+
 def _optional_directory(value: str | None) -> str | None:
     return build.directory(value) if value else None
 
@@ -52,6 +56,7 @@ Email = Annotated[str, AfterValidator(names.email)]
 NewPassword = Annotated[str, AfterValidator(names.password)]
 GitUrl = Annotated[str, AfterValidator(_git_url)]
 Ref = Annotated[str | None, AfterValidator(_optional_ref)]
+AccessToken = Annotated[str | None, AfterValidator(_optional_token)]
 Directory = Annotated[str | None, AfterValidator(_optional_directory)]
 Command = Annotated[str | None, AfterValidator(_optional_command)]
 Env = Annotated[dict[str, str | None], BeforeValidator(_env_lines), AfterValidator(build.variables)]
@@ -80,6 +85,7 @@ class _Project(Payload):
     # In the order of the page: the first wrong field is the one that takes the focus.
     name: ProjectName = ""
     git_url: GitUrl = Field("", alias="gitUrl")
+    access_token: AccessToken = Field(None, alias="accessToken")
     branch: Ref = None
     root_directory: Directory = Field(None, alias="rootDirectory")
     install_command: Command = Field(None, alias="installCommand")
@@ -108,9 +114,17 @@ class NewProject(_Project):
 
 
 class ProjectChanges(_Project):
+    # The page never shows the token, so a form that leaves its field empty keeps it.
+    remove_access_token: bool = Field(False, alias="removeAccessToken")
+
     def changes(self) -> dict[str, Any]:
         """Only what the request named."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
+        named = {name: getattr(self, name) for name in self.model_fields_set}
+        if named.pop("remove_access_token", False):
+            named["access_token"] = None
+        elif named.get("access_token") == "":
+            del named["access_token"]
+        return named
 
 
 class DeleteProject(Payload):

@@ -17,7 +17,13 @@ async def create(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     view = await services.projects.create(
         user,
-        ProjectFields(name=body.name, git_url=body.git_url, build=body.settings(), env=body.variables()),
+        ProjectFields(
+            name=body.name,
+            git_url=body.git_url,
+            build=body.settings(),
+            env=body.variables(),
+            access_token=body.access_token or None,
+        ),
     )
     page = f"/projects/{view.project.id}"
     if body.deploy:

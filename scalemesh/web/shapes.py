@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scalemesh.deploys import DeploymentView
-from scalemesh.model import Deployment, Project, User, WaitCause
+from scalemesh.model import Deployment, Failure, Project, User, WaitCause
 from scalemesh.projects import ProjectView
 from scalemesh.settings import Settings
 
@@ -59,9 +59,7 @@ def deployment(deployment: Deployment, project: Project, settings: Settings) -> 
         "startedAt": time(deployment.started_at),
         "finishedAt": time(deployment.finished_at),
         "waiting": _waiting(deployment, settings),
-        "error": {"code": failure.code, "message": failure.message, "hint": failure.hint}
-        if failure
-        else None,
+        "error": _failure(failure) if failure else None,
     }
 
 
@@ -76,6 +74,10 @@ def _waiting(deployment: Deployment, settings: Settings) -> Json | None:
         WaitCause.NOTHING: "A builder takes it in a moment.",
     }
     return {"position": deployment.waiting.position, "because": because[deployment.waiting.cause]}
+
+
+def _failure(failure: Failure) -> Json:
+    return {"code": failure.code, "message": failure.message, "hint": failure.hint, "line": failure.line}
 
 
 def accepted(view: DeploymentView, settings: Settings) -> Json:

@@ -5,6 +5,7 @@ import { isActive } from '../status.js';
 import { LogConnection } from './connection.js';
 import { JumpButton } from './jump.js';
 import { listenForKeys } from './keys.js';
+import { LinkedLine } from './linked.js';
 import { LogModel } from './model.js';
 import { SearchBox } from './searchbox.js';
 import { setUpTools } from './tools.js';
@@ -36,6 +37,7 @@ export function startConsole(root, hooks) {
     },
   });
   const search = new SearchBox(root, model, view);
+  const linked = new LinkedLine(model, view, part('log'));
   const tools = setUpTools(root, model, view, hooks.announce);
   const empty = new EmptyNote(part('log-empty'), model);
   empty.say(waitingWords(status));
@@ -46,6 +48,7 @@ export function startConsole(root, hooks) {
     due = false;
     view.sync();
     search.extend();
+    linked.show();
     jump.show(view.follower.screensToEnd);
     empty.show();
     part('log-count').textContent = model.lineCount ? count(model.lineCount, 'line') : '';

@@ -24,6 +24,7 @@ CLAIM = Claim(
         output_directory="dist",
     ),
     env_encrypted=b"sealed",
+    access_token_encrypted=b"sealed too",
     no_cache=False,
     deadline=datetime(2030, 1, 31, 14, 0, 0, 999, timezone(timedelta(hours=2))),
 )
@@ -37,18 +38,21 @@ PLACE = BuildPlace(
 )
 
 
-def environment(claim: Claim, place: BuildPlace, env: dict[str, str]) -> dict[str, str]:
+def environment(
+    claim: Claim, place: BuildPlace, env: dict[str, str], token: str | None = None
+) -> dict[str, str]:
     site_url = "https://my-site.example.com"
-    return builder_environment(claim, place, env=env, site_url=site_url, first_seq=41)
+    return builder_environment(claim, place, env=env, git_token=token, site_url=site_url, first_seq=41)
 
 
 def test_the_whole_environment() -> None:
-    assert environment(CLAIM, PLACE, {"API_URL": "https://ä.example.com"}) == {
+    assert environment(CLAIM, PLACE, {"API_URL": "https://ä.example.com"}, "t0ken") == {
         "GITHUB_REPO_URL": "https://git.example.com/ada/site.git",
         "ALLOW_LOCAL_REPOS": "1",
         "projectID": "proj1",
         "DEPLOYMENT_ID": "dep1",
         "ATTEMPT": "2",
+        "GIT_TOKEN": "t0ken",
         "GIT_REF": "v1",
         "ROOT_DIRECTORY": "packages/web",
         "INSTALL_COMMAND": "npm ci",

@@ -47,6 +47,7 @@ async def test_the_oldest_is_claimed_first_with_all_that_its_build_needs(rows: R
         ref="v1",
         build=BuildSettings(branch="main"),
         env_encrypted=None,
+        access_token_encrypted=None,
         no_cache=True,
         deadline=ANY,
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scalemesh.fields.git import GitRules, git_url, ref
+from scalemesh.fields.git import GitRules, access_token, git_url, host_of, ref
 
 PUBLIC = GitRules()
 LOCAL = GitRules(allow_local=True)
@@ -130,3 +130,30 @@ def test_a_usual_ref_is_taken(name: str) -> None:
 def test_a_ref_that_git_or_a_shell_would_read_otherwise_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="branch, tag or commit"):
         ref(name)
+
+
+@pytest.mark.parametrize(
+    "token", ["ghp_0123456789abcdef", "deploy-bot:glpat-0123", " spaces-around ", "x" * 1024]
+)
+def test_a_token_or_a_login_is_taken(token: str) -> None:
+    assert access_token(token) == token.strip()
+
+
+@pytest.mark.parametrize("token", ["two words", "a\nb", "a\x00b", "ключ", "x" * 1025, " "])
+def test_what_no_host_calls_a_token_is_refused_without_repeating_it(token: str) -> None:
+    with pytest.raises(ValueError, match="Use a token") as refused:
+        access_token(token)
+    assert token.strip() == "" or token not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://GitHub.com/Ada/site.git", "https://github.com"),
+        ("https://git.example.org:443/x", "https://git.example.org:443"),
+        ("http://127.0.0.1:8080/x", "http://127.0.0.1:8080"),
+        ("example:vite-react", ""),
+    ],
+)
+def test_who_sees_a_token_is_scheme_host_and_port(url: str, host: str) -> None:
+    assert host_of(url) == host

@@ -1,9 +1,11 @@
 """Real repositories, served by a real ``git http-backend`` over HTTP on the loopback."""
 
 import asyncio
+import base64
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,9 +38,12 @@ class GitServer:
 
     @classmethod
     @contextmanager
-    def serve(cls, root: Path) -> Iterator[Self]:
-        """Serves until the block ends; in a thread, so that a test may wait for git where it stands."""
-        with _Server(root) as server:
+    def serve(cls, root: Path, *, login: str | None = None, delay_s: float = 0) -> Iterator[Self]:
+        """Serves until the block ends; in a thread, so that a test may wait for git where it stands.
+
+        With ``login`` (``user:password``) to nobody else. Each answer takes ``delay_s``.
+        """
+        with _Server(root, login, delay_s) as server:
             thread = threading.Thread(target=server.serve_forever, name="git-server")
             thread.start()
             try:
@@ -93,9 +98,11 @@ def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
 
 
 class _Server(ThreadingHTTPServer):
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, login: str | None, delay_s: float) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.root = root
+        self.delay_s = delay_s
+        self.authorization = f"Basic {base64.b64encode(login.encode()).decode()}" if login else None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -104,6 +111,13 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
+        time.sleep(self.server.delay_s)
+        if self.server.authorization not in (None, self.headers.get("Authorization")):
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         path, _, query = self.path.partition("?")
         completed = subprocess.run(
             ["git", "http-backend"],

@@ -165,3 +165,25 @@ async def test_scrolling_up_pauses_and_the_button_leads_back(member: Page, git_s
     await member.locator("#log-jump").click()
     await expect(member.locator(".line[data-seq='230']")).to_be_in_viewport()
     await expect(member.locator("#log-jump")).to_be_hidden()
+
+
+async def test_a_failed_build_leads_to_the_line_that_says_why(member: Page, git_server: GitServer) -> None:
+    build = "seq 40; echo 'Error: API_TOKEN is not set'; seq 300; exit 1"
+    name = f"explained-{secrets.token_hex(3)}"
+    url = await git_server.make_repo(name, {"index.html": "hi", "build.sh": build})
+    await member.goto("/projects/new")
+    await member.get_by_label("Name").fill(name)
+    await member.get_by_label("Git repository").fill(url)
+    await member.get_by_text("Build settings").click()
+    await member.get_by_label("Build command").fill("sh build.sh")
+    await member.get_by_role("button", name="Save and deploy").click()
+    await expect(member.locator("#failure")).to_contain_text("API_TOKEN, which is not set", timeout=20_000)
+    await expect(member.locator("#failure")).to_contain_text("Add API_TOKEN under Settings")
+
+    await member.get_by_role("link", name=re.compile(r"Line \d+ of the log")).click()
+    line = member.locator(".line.current")
+    await expect(line).to_contain_text("Error: API_TOKEN is not set")
+    await expect(line).to_be_in_viewport()
+    await member.reload()
+    await expect(line).to_contain_text("Error: API_TOKEN is not set")
+    await expect(line).to_be_in_viewport()
