@@ -44,7 +44,7 @@ def _require_directory(repo: Path, root: PurePosixPath) -> None:
 
 
 def _read_package(path: Path) -> PackageJSON | None:
-    raw = _read_regular(path, MAX_PACKAGE_JSON_BYTES + 1)
+    raw = read_regular(path, MAX_PACKAGE_JSON_BYTES + 1)
     if raw is None:
         return None
     try:
@@ -65,7 +65,7 @@ def _read_package(path: Path) -> PackageJSON | None:
 def _read_locks(repo: Path, directory: PurePosixPath) -> tuple[LockFile, ...]:
     found = []
     for name in LOCK_FILES:
-        head = _read_regular(repo / directory / name, LOCK_HEAD_BYTES)
+        head = read_regular(repo / directory / name, LOCK_HEAD_BYTES)
         if head is not None:
             found.append(LockFile(name, directory, head.decode(errors="replace")))
     return tuple(found)
@@ -74,13 +74,13 @@ def _read_locks(repo: Path, directory: PurePosixPath) -> tuple[LockFile, ...]:
 def _read_node_file(repo: Path, directories: list[PurePosixPath]) -> str | None:
     for directory in directories:
         for name in (".nvmrc", ".node-version"):
-            raw = _read_regular(repo / directory / name, MAX_NODE_FILE_BYTES)
+            raw = read_regular(repo / directory / name, MAX_NODE_FILE_BYTES)
             if raw is not None and raw.strip():
                 return raw.decode(errors="replace").split()[0]
     return None
 
 
-def _read_regular(path: Path, max_bytes: int) -> bytes | None:
+def read_regular(path: Path, max_bytes: int) -> bytes | None:
     """The first ``max_bytes`` of a regular file, or None where there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
