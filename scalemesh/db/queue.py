@@ -21,7 +21,7 @@ _CLAIM_LOCK = 7_225_322
 
 _CLAIMED = """
     deployments.id, project_id, attempt, worker, slug, git_url, coalesce(ref, branch) AS ref, branch,
-    root_directory, install_command, build_command, output_directory, env_encrypted, no_cache
+    root_directory, install_command, build_command, output_directory, env_encrypted, no_cache, production_id
 """
 
 
@@ -43,6 +43,8 @@ class Claim:
     build: BuildSettings
     env_encrypted: bytes | None
     no_cache: bool
+    production_id: DeploymentID | None
+    """What is live as this one is claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def _claim(row: asyncpg.Record) -> Claim:
         ),
         env_encrypted=row["env_encrypted"],
         no_cache=row["no_cache"],
+        production_id=DeploymentID(row["production_id"]) if row["production_id"] else None,
     )
 
 

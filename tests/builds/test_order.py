@@ -24,7 +24,8 @@ CLAIM = Claim(
         output_directory="dist",
     ),
     env_encrypted=b"sealed",
-    no_cache=False,
+    no_cache=True,
+    production_id=DeploymentID("dep0"),
 )
 PLACE = BuildPlace(
     artifacts="s3://sites",
@@ -55,6 +56,8 @@ def test_the_whole_environment() -> None:
         "BUILD_COMMAND": "npm run build",
         "OUTPUT_DIRECTORY": "dist",
         "BUILD_ENV": '{"API_URL": "https://\\u00e4.example.com"}',
+        "NO_CACHE": "1",
+        "PREVIOUS_DEPLOYMENT_ID": "dep0",
         "ARTIFACTS": "s3://sites",
         "S3_ENDPOINT_URL": "http://s3.example.com",
         "REDIS_URL": "redis://redis.example.com/0",
@@ -66,7 +69,7 @@ def test_the_whole_environment() -> None:
 
 
 def test_what_has_no_value_is_left_to_the_builder() -> None:
-    claim = replace(CLAIM, ref=None, build=BuildSettings())
+    claim = replace(CLAIM, ref=None, build=BuildSettings(), no_cache=False, production_id=None)
     place = replace(PLACE, artifacts="/data/artifacts", s3_endpoint_url="", allow_local_repos=False)
     assert environment(claim, place, {}) == {
         "GITHUB_REPO_URL": "https://git.example.com/ada/site.git",

@@ -47,6 +47,7 @@ async def test_the_oldest_is_claimed_first_with_all_that_its_build_needs(rows: R
         build=BuildSettings(branch="main"),
         env_encrypted=None,
         no_cache=True,
+        production_id=None,
     )
     claim = await rows.claim()
     assert claim is not None
