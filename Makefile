@@ -15,7 +15,7 @@ TEST_WORKERS_MAX := 4
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench clean browser
+.PHONY: help run demo test check bench bench-builds clean browser
 
 help:
 	@echo 'make run     start Scale Mesh on http://localhost:9000'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test    run the tests, browser tests included'
 	@echo 'make check   run ruff, mypy and import-linter'
 	@echo 'make bench   measure speed and memory'
+	@echo 'make bench-builds  measure builds against the same commands by hand, and large uploads'
 	@echo 'make clean   remove .venv and every cache; data in .scalemesh stays'
 
 run: $(INSTALLED)
@@ -44,6 +45,9 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(RUN) -m bench
+
+bench-builds: $(INSTALLED)
+	$(RUN) -m bench builds
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,13 +1,15 @@
-"""``make bench``: every figure, each with the bound it is held to. Several minutes; loopback only."""
+"""``make bench`` and ``make bench-builds``: every figure with the bound it is held to. Several minutes."""
 
 import asyncio
 import sys
 
-from bench import first_deploy
+from bench import builds, first_deploy
+
+_MEASURES = {"all": first_deploy.measure, "builds": builds.measure}
 
 
 def main() -> int:
-    figures = asyncio.run(first_deploy.measure())
+    figures = asyncio.run(_MEASURES[sys.argv[1] if len(sys.argv) > 1 else "all"]())
     width = max(len(figure.name) for figure in figures)
     print(f"{'':{width}}  {'measured':>12}  {'bound':>12}")
     for figure in figures:

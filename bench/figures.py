@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """``value`` and ``bound`` in ``unit``; lower is better."""
+    """``value`` and ``bound`` in ``unit``; lower is better. Without a bound it is there to compare with."""
 
     name: str
     value: float
-    bound: float
+    bound: float | None
     unit: str
 
     @property
@@ -18,10 +18,12 @@ class Figure:
 
     @property
     def bound_shown(self) -> str:
-        return "≤ " + _shown(self.bound, self.unit)
+        return "" if self.bound is None else "≤ " + _shown(self.bound, self.unit)
 
     @property
     def verdict(self) -> str:
+        if self.bound is None:
+            return ""
         return "ok" if self.value <= self.bound else "OVER"
 
 

@@ -35,17 +35,17 @@ async def measure() -> list[Figure]:
         figures = []
         (root / "repositories").mkdir()
         with GitServer.serve(root / "repositories") as git:
-            async with _server(root / "data") as (first_start_s, _, _):
+            async with server(root / "data") as (first_start_s, _, _):
                 pass
             starts = []
             for _ in range(_RUNS):
-                async with _server(root / "data") as (start_s, _, _):
+                async with server(root / "data") as (start_s, _, _):
                     starts.append(start_s)
             figures += [
                 Figure("start on a new data directory, to a 200 from /health", first_start_s, 6.0, "s"),
                 Figure(f"start on a used one, median of {_RUNS}", median(starts), 3.0, "s"),
             ]
-            async with _server(root / "data") as (_, client, process):
+            async with server(root / "data") as (_, client, process):
                 await asyncio.sleep(_IDLE_S)
                 figures.append(Figure("idle server process, RSS", _rss_mb(process), 120, "MB"))
                 await client.sign_up()
@@ -56,7 +56,7 @@ async def measure() -> list[Figure]:
 
 
 @asynccontextmanager
-async def _server(data_dir: Path) -> AsyncIterator[tuple[float, Client, psutil.Process]]:
+async def server(data_dir: Path) -> AsyncIterator[tuple[float, Client, psutil.Process]]:
     """The seconds from the start of the process to health, a client, and the process."""
     port = unused_port()
     environment = {

@@ -10,6 +10,8 @@ server. The rooms, from the top down:
                         node_version
     sandbox, run        the argument list of a sandboxed command (pure), and its execution
     collect, encode     files out of the output directory, and their compressed forms
+    caches, archive     what later builds take over; dependencies (pure) decides when that is right
+    earlier             what the store has of the project already
     store*              where artifacts go: a directory or S3
     log, live, kept     numbered lines, their way to Redis, and the part of them that is kept
     text, masking       bytes of a process to clean lines of text

@@ -8,12 +8,15 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from builder import keys
+from builder.caches import Caches, open_caches
 from builder.checkout import read_checkout
 from builder.clone import Commit, clone
 from builder.collect import collect
 from builder.commands import run_plan
 from builder.contract import Contract
+from builder.dependencies import NO_FACTS, read_facts
 from builder.detect import Settings, detect
+from builder.earlier import read_earlier
 from builder.errors import BuildError, Code, ExitStatus, StoreError
 from builder.gitauth import token_spellings
 from builder.live import RedisLive, StdoutLive
@@ -54,10 +57,22 @@ async def run_build(contract: Contract, environ: Mapping[str, str]) -> ExitStatu
     progress = Progress()
     async with watch_stops(contract) as stop, open_store(contract) as store:
         with open_workspace(contract.workspace) as workspace:
-            work = _work(contract, environ, workspace, store, log, progress)
+            opened: list[Caches] = []
+            work = _work(contract, environ, workspace, store, log, progress, opened)
             error = await _outcome(work, stop)
             status = await _finish(contract, store, log, live, progress, error, stopped=stop.done())
+            if opened and progress.installed and status in (ExitStatus.READY, ExitStatus.BUILD_FAILED):
+                await _save_caches(opened[0], stop)
     return status
+
+
+async def _save_caches(caches: Caches, stop: "asyncio.Future[BuildError]") -> None:
+    """After all that anybody waits for. A stop ends it, and nothing is lost but time later."""
+    saving = asyncio.create_task(caches.save(), name="save caches")
+    waited: set[asyncio.Future[Any]] = {saving, stop}
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+    saving.cancel()
+    await asyncio.wait({saving}, timeout=STOP_GRACE_S)
 
 
 def _live_log(contract: Contract) -> LiveLog:
@@ -107,9 +122,10 @@ async def _work(
     store: Store,
     log: BuildLog,
     progress: Progress,
+    opened: list[Caches],
 ) -> None:
-    """The phases in order."""
-    listing = asyncio.create_task(store.list_names(keys.blobs(contract.project_id)))
+    """The phases in order. ``opened`` gets the build's caches where it has any."""
+    earlier = asyncio.create_task(read_earlier(contract, store))
     try:
         commit = await _clone(contract, environ, workspace, log, progress)
 
@@ -123,8 +139,13 @@ async def _work(
         for choice in plan.explain():
             log.say(Phase.DETECT, choice)
         if plan.has_commands:
-            runner, env = await prepare_runner(contract, environ, workspace, plan, commit, log)
-            await run_plan(plan, runner, log, progress, contract.root_directory, env)
+            facts = NO_FACTS
+            if plan.manager is not None:
+                facts = await asyncio.to_thread(read_facts, workspace.repo, plan.manager)
+            runner, env, node = await prepare_runner(contract, environ, workspace, plan, commit, log)
+            caches = open_caches(contract, store, runner, log, plan, facts, node)
+            opened.append(caches)
+            await run_plan(plan, runner, log, progress, contract.root_directory, env, caches)
 
         progress.phase = Phase.COLLECT
         root = PurePosixPath("repo") / contract.root_directory
@@ -141,15 +162,15 @@ async def _work(
             log.say(Phase.COLLECT, "There is no index.html, so the site's first page will not be found.")
 
         progress.phase = Phase.UPLOAD
-        uploaded = await upload(contract, store, site, found, await listing)
+        uploaded = await upload(contract, store, site, found, await earlier)
         log.say(Phase.UPLOAD, f"{uploaded.new_blobs:,} new blobs, {uploaded.new_bytes:,} bytes uploaded.")
 
         progress.phase = Phase.PUBLISH
         await put_manifest(contract, store, uploaded.files, commit=commit.sha, preset=plan.preset)
     finally:
-        listing.cancel()
+        earlier.cancel()
         # Where the build ended before it needed the listing, the listing's own failure is nobody's concern.
-        await asyncio.gather(listing, return_exceptions=True)
+        await asyncio.gather(earlier, return_exceptions=True)
 
 
 async def _clone(
@@ -193,5 +214,8 @@ async def _finish(
         # Without the result line the server knows neither commit nor reason, so it has to try again.
         logger.error("The log object was not stored: %s", failure)  # noqa: TRY400 - no bug, no traceback
         status = ExitStatus.INFRASTRUCTURE
-    await live.close(STOPPED_LIVE_CLOSE_S if stopped else LIVE_CLOSE_S)
+    await live.close(
+        STOPPED_LIVE_CLOSE_S if stopped else LIVE_CLOSE_S,
+        archived_attempt=contract.attempt if status is not ExitStatus.INFRASTRUCTURE else None,
+    )
     return status

@@ -78,6 +78,10 @@ class Contract:
     """Under which the user's commands run where the builder itself is root; the gid too."""
     workspace: Path | None
     limits: Limits
+    no_cache: bool
+    """Take nothing from earlier builds; what this one leaves takes their place."""
+    previous_deployment_id: str | None
+    """Of the same project: its manifest says which compressed forms there are already."""
     allow_local_repos: bool
     allow_file_repo: bool
     site_url: str | None
@@ -122,6 +126,8 @@ def read_contract(env: Mapping[str, str], *, now: datetime) -> Contract:
             file_bytes=read.whole("MAX_FILE_BYTES", 25 * MIB),
             site_bytes=read.whole("MAX_SITE_BYTES", GIB),
         ),
+        no_cache=read.flag("NO_CACHE"),
+        previous_deployment_id=read.optional_label("PREVIOUS_DEPLOYMENT_ID"),
         allow_local_repos=read.flag("ALLOW_LOCAL_REPOS"),
         allow_file_repo=read.flag("ALLOW_FILE_REPO"),
         site_url=read.url("SITE_URL", ("http://", "https://")),
@@ -162,6 +168,9 @@ class _Reader:
         if not _LABEL.fullmatch(value):
             self._mistake(name, "must be 1 to 63 letters, digits and inner hyphens")
         return value
+
+    def optional_label(self, name: str) -> str | None:
+        return self.label(name, default=None) if self.text(name) is not None else None
 
     def whole(self, name: str, default: int) -> int:
         value = self.text(name)

@@ -97,3 +97,7 @@ class ContractError(Exception):
 
 class StoreError(Exception):
     """The artifact store did not take or give something. ``str(error)`` says what, for the operator."""
+
+
+class NotStored(StoreError):
+    """There is no object of that key."""

@@ -12,3 +12,8 @@ def manifest(project_id: str, deployment_id: str) -> str:
 
 def build_log(project_id: str, deployment_id: str) -> str:
     return f"__output/{project_id}/{deployment_id}/build.log.gz"
+
+
+def caches(project_id: str) -> str:
+    """What every archive's key begins with; ``{key}.tar.zst`` follows."""
+    return f"__output/{project_id}/cache/"

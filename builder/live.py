@@ -19,6 +19,8 @@ BATCH_WAIT_S = 0.05
 BATCH_BYTES = 16 * 1024
 SOCKET_TIMEOUT_S = 5.0
 RETRY_CAP_S = 1.0
+ARCHIVED_EXPIRE_S = 60
+"""The server waits for this mark from the start; where it does not, the builder's end tells it the same."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ class StdoutLive:
         # A pipe would hold lines back for as long as the build is silent.
         print(f"[{line.phase}] {line.text}", flush=True)  # noqa: T201 - what this class is for
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self, timeout_s: float, *, archived_attempt: int | None = None) -> None:
         sys.stdout.flush()
 
 
@@ -44,6 +46,7 @@ class RedisLive:
 
     def __init__(self, url: str, project_id: str, deployment_id: str) -> None:
         self._url = url
+        self._archived_attempt: int | None = None
         self._stream = f"build-log:{deployment_id}"
         self._channel = f"logs:{project_id}"
         self._deployment_id = deployment_id
@@ -58,7 +61,8 @@ class RedisLive:
         self._last_seqs.append(line.seq)
         self._wake.set()
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self, timeout_s: float, *, archived_attempt: int | None = None) -> None:
+        self._archived_attempt = archived_attempt
         self._closing = True
         self._wake.set()
         done, _ = await asyncio.wait({self._task}, timeout=timeout_s)
@@ -82,6 +86,12 @@ class RedisLive:
                 while self._queue:
                     batch, last_seq = self._take_batch()
                     await self._deliver(redis, batch, last_seq)
+            if self._archived_attempt is not None:
+                mark = f"build-archived:{self._deployment_id}:{self._archived_attempt}"
+                pipeline = redis.pipeline(transaction=False)
+                pipeline.lpush(mark, 1)
+                pipeline.expire(mark, ARCHIVED_EXPIRE_S)
+                await pipeline.execute()
 
     def _take_batch(self) -> tuple[list[str], int]:
         batch: list[str] = []

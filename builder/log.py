@@ -61,8 +61,11 @@ class LiveLog(Protocol):
     def send(self, line: Line) -> None:
         """Takes the line over; returns at once."""
 
-    async def close(self, timeout_s: float) -> None:
-        """Gives what was taken over ``timeout_s`` to arrive, then lets go of it."""
+    async def close(self, timeout_s: float, *, archived_attempt: int | None = None) -> None:
+        """Gives what was taken over ``timeout_s`` to arrive, then lets go of it.
+
+        ``archived_attempt`` is told to the server: the log object of that attempt is stored, with its result.
+        """
 
 
 class BuildLog:

@@ -32,8 +32,8 @@ async def prepare_runner(
     plan: Plan,
     commit: Commit,
     log: BuildLog,
-) -> tuple[Runner, dict[str, str]]:
-    """What runs the plan's commands, and the environment to run them in.
+) -> tuple[Runner, dict[str, str], Node | None]:
+    """What runs the plan's commands, the environment to run them in, and the Node.js that is in it.
 
     The checkout belongs to the commands' uid afterwards.
 
@@ -78,7 +78,7 @@ async def prepare_runner(
         branch=commit.branch,
         tmp=PurePosixPath("/tmp" if sandboxed else workspace.tmp),  # noqa: S108
     )
-    return runner, env
+    return runner, env, node
 
 
 def make_sandbox(

@@ -13,6 +13,7 @@ from pathlib import Path
 from builder import keys
 from builder.collect import Found
 from builder.contract import Contract
+from builder.earlier import Earlier
 from builder.encode import Blob, Encoded, encode
 from builder.presets import Preset
 from builder.store import Store
@@ -37,13 +38,14 @@ class Uploaded:
 
 
 async def upload(
-    contract: Contract, store: Store, output: Path, found: list[Found], known: frozenset[str]
+    contract: Contract, store: Store, output: Path, found: list[Found], earlier: Earlier
 ) -> Uploaded:
-    """Uploads each blob of the site that is not in ``known``, once.
+    """Uploads each blob of the site that the store does not have, once.
 
     Raises ``BuildError`` (``artifact_rejected``) and ``StoreError``.
     """
-    claimed = set(known)
+    claimed = set(earlier.blobs)
+    prefix = keys.blobs(contract.project_id)
     budget = _ByteBudget(IN_FLIGHT_BYTES)
     entries: dict[str, dict[str, object]] = {}
     uploaded: list[int] = []
@@ -52,14 +54,14 @@ async def upload(
     async def work(queue: Iterator[Found], pool: ThreadPoolExecutor) -> None:
         for file in queue:
             async with budget.hold(file.bytes):
-                encoded = await loop.run_in_executor(pool, encode, output, file, contract.limits.file_bytes)
+                encoded = await loop.run_in_executor(
+                    pool, encode, output, file, contract.limits.file_bytes, earlier.forms
+                )
                 entries[encoded.path] = encoded.to_json()
-                for blob in _blobs(encoded):
-                    if blob.sha256 not in claimed:
-                        claimed.add(blob.sha256)
-                        key = keys.blobs(contract.project_id) + blob.sha256
-                        await store.put(key, blob.content, "application/octet-stream")
-                        uploaded.append(len(blob.content))
+                new = {blob.sha256: blob.content for blob in _blobs(encoded) if blob.sha256 not in claimed}
+                claimed.update(new)
+                await store.add({prefix + sha256: content for sha256, content in new.items()})
+                uploaded.extend(len(content) for content in new.values())
 
     pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="encode")
     queue = iter(found)
@@ -72,6 +74,7 @@ async def upload(
         await asyncio.wait(workers)
         # A large file is seconds of work; after a cancel nobody waits for it.
         pool.shutdown(wait=False, cancel_futures=True)
+    await store.settle()
     return Uploaded(
         files={file.path: entries[file.path] for file in found},
         bytes=sum(file.bytes for file in found),

@@ -21,6 +21,7 @@ class Progress:
     framework: str | None = None
     files: int | None = None
     bytes: int | None = None
+    installed: bool = False
 
 
 def log_object(log: BuildLog, progress: Progress, *, attempt: int, error: BuildError | None) -> bytes:

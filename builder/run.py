@@ -107,6 +107,10 @@ class Runner:
             status=ExitStatus.INFRASTRUCTURE,
         )
 
+    def contained(self, script: str, phase: Phase) -> list[str]:
+        """The argument list of a script of ours, contained like a command and without its variables."""
+        return self._argv(script, phase, PurePosixPath("."), OUTER_ENV)
+
     def _argv(
         self, command: str, phase: Phase, directory: PurePosixPath, env: Mapping[str, str]
     ) -> list[str]:

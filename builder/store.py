@@ -1,6 +1,6 @@
 """Where artifacts go. ``open_store`` chooses; ``store_directory`` and ``store_s3`` do the work."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -8,23 +8,40 @@ from typing import Protocol
 from builder.contract import Contract
 from builder.store_directory import DirectoryStore
 from builder.store_s3 import S3Store
+from builder.stored import Stored
 
 
 class Store(Protocol):
-    """Keys are ``__output/…`` with ``/`` between names. Both methods raise ``StoreError``."""
+    """Keys are ``__output/…`` with ``/`` between names. Every method raises ``StoreError``."""
 
-    async def list_names(self, prefix: str) -> frozenset[str]:
-        """What follows ``prefix`` in each key that begins with it; ``prefix`` ends with ``/``."""
+    async def list_objects(self, prefix: str) -> list[Stored]:
+        """The objects directly below ``prefix``, which ends with ``/``."""
+
+    def read(self, key: str) -> AsyncIterator[bytes]:
+        """The object's content in pieces of at most some MiB. Raises ``NotStored``, a ``StoreError``."""
 
     async def put(self, key: str, content: bytes, media: str) -> None:
         """Stores ``content`` under ``key``. A reader sees the whole of it or nothing new."""
+
+    async def add(self, contents: Mapping[str, bytes]) -> None:
+        """The same for some of many objects, by key. They are there, for good, after ``settle``."""
+
+    async def settle(self) -> None:
+        """Makes what was added durable, and then visible. A disk does it faster for all than for each."""
+
+    async def put_file(self, key: str, path: Path) -> None:
+        """The same with a file's content, which may be large. A loss of power may lose or damage it."""
+
+    async def delete(self, key: str) -> None:
+        """Removes the object, if it is there."""
 
 
 @asynccontextmanager
 async def open_store(contract: Contract) -> AsyncIterator[Store]:
     """The store that ``ARTIFACTS`` names, open as long as the scope is."""
     if not contract.artifacts.startswith("s3://"):
-        yield DirectoryStore(Path(contract.artifacts))
+        async with DirectoryStore(Path(contract.artifacts)) as directory:
+            yield directory
         return
     async with S3Store(contract.artifacts.removeprefix("s3://"), contract.s3_endpoint_url) as store:
         yield store

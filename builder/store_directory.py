@@ -1,50 +1,159 @@
 """The artifact store as plain files, under the same keys as in S3."""
 
 import asyncio
+import ctypes
 import os
 import secrets
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
-from builder.errors import StoreError
+from builder.errors import NotStored, StoreError
+from builder.stored import Stored
+
+CHUNK_BYTES = 1024**2
 
 _TEMPORARY = ".part-"
+_STALE_S = 24 * 3600.0
+"""What a killed builder left: no build takes that long."""
 
 
 class DirectoryStore:
-    """Files below ``root``, which is made if need be. Each is written beside its name and renamed."""
+    """Files below ``root``, which is made if need be. Each is written beside its name and renamed.
+
+    A rename can reach the disk before the content does, so the content is synchronised first.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._added: list[tuple[Path, Path]] = []
 
-    async def list_names(self, prefix: str) -> frozenset[str]:
-        return await asyncio.to_thread(self._list_names, prefix)
+    async def __aenter__(self) -> "DirectoryStore":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self._abandon)
+
+    async def list_objects(self, prefix: str) -> list[Stored]:
+        return await asyncio.to_thread(self._list_objects, prefix)
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        try:
+            with await asyncio.to_thread((self._root / key).open, "rb") as file:
+                while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                    yield chunk
+        except FileNotFoundError as error:
+            raise NotStored(f"reading {key}: {error.strerror}") from error
+        except OSError as error:
+            raise StoreError(f"reading {key}: {error.strerror}") from error
 
     async def put(self, key: str, content: bytes, media: str) -> None:
-        await asyncio.to_thread(self._put, key, content)
+        await asyncio.to_thread(self._write, key, lambda part: _write(part, content, through=True))
 
-    def _list_names(self, prefix: str) -> frozenset[str]:
+    async def add(self, contents: Mapping[str, bytes]) -> None:
+        await asyncio.to_thread(self._add_all, contents)
+
+    async def settle(self) -> None:
+        await asyncio.to_thread(self._settle)
+
+    async def put_file(self, key: str, path: Path) -> None:
+        await asyncio.to_thread(self._write, key, lambda part: shutil.copyfile(path, part))
+
+    async def delete(self, key: str) -> None:
         try:
-            names = os.listdir(self._root / prefix)  # noqa: PTH208 - names alone, for thousands of blobs
+            await asyncio.to_thread((self._root / key).unlink, missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"removing {key}: {error.strerror}") from error
+
+    def _list_objects(self, prefix: str) -> list[Stored]:
+        try:
+            with os.scandir(self._root / prefix) as entries:
+                files = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+            for name, status in files:
+                if name.startswith(_TEMPORARY) and status.st_mtime < time.time() - _STALE_S:
+                    (self._root / prefix / name).unlink(missing_ok=True)
         except FileNotFoundError:
-            return frozenset()
+            return []
         except OSError as error:
             raise StoreError(f"listing {prefix}: {error.strerror}") from error
-        return frozenset(name for name in names if not name.startswith(_TEMPORARY))
+        return [
+            Stored(name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+            for name, status in files
+            if not name.startswith(_TEMPORARY)
+        ]
 
-    def _put(self, key: str, content: bytes) -> None:
+    def _add_all(self, contents: Mapping[str, bytes]) -> None:
+        for key, content in contents.items():
+            self._add(key, content)
+
+    def _add(self, key: str, content: bytes) -> None:
+        path = self._root / key
+        part = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+        self._added.append((part, path))
+        try:
+            try:
+                _write(part, content, through=False)
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write(part, content, through=False)
+        except OSError as error:
+            raise StoreError(f"writing {key}: {error.strerror}") from error
+
+    def _settle(self) -> None:
+        try:
+            if self._added:
+                _synchronise(self._root)
+            while self._added:
+                part, path = self._added[-1]
+                part.replace(path)
+                self._added.pop()
+        except OSError as error:
+            raise StoreError(f"storing {len(self._added):,} files: {error.strerror}") from error
+
+    def _abandon(self) -> None:
+        for part, _ in self._added:
+            part.unlink(missing_ok=True)
+
+    def _write(self, key: str, write: Callable[[Path], object]) -> None:
         path = self._root / key
         part = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with part.open("xb") as file:
-                    file.write(content)
-                    file.flush()
-                    # A rename can reach the disk before the content does, and a blob is never written again.
-                    os.fsync(file.fileno())
+                write(part)
                 part.replace(path)
             except BaseException:
                 part.unlink(missing_ok=True)
                 raise
         except OSError as error:
             raise StoreError(f"writing {key}: {error.strerror}") from error
+
+
+def _write(part: Path, content: bytes, *, through: bool) -> None:
+    # Of some thousand blobs a file object for each would be a good part of the time.
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        if through:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _synchronise(root: Path) -> None:
+    """Waits until the disk has all that was written to its file system."""
+    if sys.platform != "linux":
+        os.sync()
+        return
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(descriptor)

@@ -2,16 +2,20 @@
 
 import asyncio
 import importlib
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from builder.errors import StoreError
+from builder.errors import NotStored, StoreError
+from builder.stored import Stored
 
 CONNECTIONS = 16
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
 ATTEMPTS = 5
+CHUNK_BYTES = 1024**2
 
 
 class S3Store:
@@ -35,16 +39,31 @@ class S3Store:
     ) -> None:
         await self._stack.aclose()
 
-    async def list_names(self, prefix: str) -> frozenset[str]:
+    async def list_objects(self, prefix: str) -> list[Stored]:
         client = await self._open()
-        names: set[str] = set()
+        found: list[Stored] = []
         try:
             pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
             async for page in pages:
-                names.update(item["Key"].removeprefix(prefix) for item in page.get("Contents", ()))
+                found += [
+                    Stored(item["Key"].removeprefix(prefix), item["Size"], item["LastModified"])
+                    for item in page.get("Contents", ())
+                ]
         except _errors() as error:
             raise StoreError(f"listing {prefix}: {error}") from error
-        return frozenset(names)
+        return found
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        client = await self._open()
+        try:
+            answer = await client.get_object(Bucket=self._bucket, Key=key)
+            async with answer["Body"]:
+                while chunk := await answer["Body"].read(CHUNK_BYTES):
+                    yield chunk
+        except client.exceptions.NoSuchKey as error:
+            raise NotStored(f"reading {key}: {error}") from error
+        except _errors() as error:
+            raise StoreError(f"reading {key}: {error}") from error
 
     async def put(self, key: str, content: bytes, media: str) -> None:
         client = await self._open()
@@ -52,6 +71,30 @@ class S3Store:
             await client.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType=media)
         except _errors() as error:
             raise StoreError(f"writing {key}: {error}") from error
+
+    async def add(self, contents: Mapping[str, bytes]) -> None:
+        for key, content in contents.items():
+            await self.put(key, content, "application/octet-stream")
+
+    async def settle(self) -> None:
+        """What S3 has taken it keeps."""
+
+    async def put_file(self, key: str, path: Path) -> None:
+        client = await self._open()
+        try:
+            with path.open("rb") as file:
+                await client.upload_fileobj(file, self._bucket, key)
+        except OSError as error:
+            raise StoreError(f"reading {path.name}: {error.strerror}") from error
+        except _errors() as error:
+            raise StoreError(f"writing {key}: {error}") from error
+
+    async def delete(self, key: str) -> None:
+        client = await self._open()
+        try:
+            await client.delete_object(Bucket=self._bucket, Key=key)
+        except _errors() as error:
+            raise StoreError(f"removing {key}: {error}") from error
 
     async def _open(self) -> Any:  # aiobotocore makes its client classes as it runs
         async with self._opening:
@@ -76,5 +119,7 @@ class S3Store:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    exceptions = importlib.import_module("botocore.exceptions")
-    return (exceptions.BotoCoreError, exceptions.ClientError)
+    botocore = importlib.import_module("botocore.exceptions")
+    # Of the transfer manager, which puts its own around botocore's.
+    boto3 = importlib.import_module("boto3.exceptions")
+    return (botocore.BotoCoreError, botocore.ClientError, boto3.Boto3Error)

@@ -33,6 +33,11 @@ def log_stream(deployment_id: DeploymentID) -> str:
     return f"build-log:{deployment_id}"
 
 
+def log_archived(deployment_id: DeploymentID, attempt: int) -> str:
+    """The Redis list that gets an element once the log object of that attempt is stored."""
+    return f"build-archived:{deployment_id}:{attempt}"
+
+
 def log_channel(project_id: ProjectID) -> str:
     """The Redis channel on which the project's batches are published as they are written."""
     return f"logs:{project_id}"

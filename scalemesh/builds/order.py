@@ -47,6 +47,8 @@ def builder_environment(
         "BUILD_COMMAND": claim.build.build_command or "",
         "OUTPUT_DIRECTORY": claim.build.output_directory or "",
         "BUILD_ENV": json.dumps(dict(env)) if env else "",
+        "NO_CACHE": "1" if claim.no_cache else "",
+        "PREVIOUS_DEPLOYMENT_ID": claim.production_id or "",
         "ARTIFACTS": place.artifacts,
         "S3_ENDPOINT_URL": place.s3_endpoint_url,
         "REDIS_URL": place.redis_url,

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -35,6 +35,8 @@ _LOST_OR_AWAY: tuple[type[Exception], ...] = (LostLease, *_AWAY)
 
 # The builder ends itself at its deadline; one that is still there after this is stopped.
 _DEADLINE_GRACE_S = 10.0
+# After its site is live; the builder itself gives up before.
+_SAVE_S = 150.0
 # An outcome is worth waiting for a restart of Postgres or of the store, for about the length of a lease.
 _RECORD_TRIES = 12
 _RECORD_RETRY_S = 1.0
@@ -67,7 +69,7 @@ class Worker:
         """Build, and write down what came of it. Canceled, it stops the builder and gives the claim back."""
         try:
             await self._announce(claim, Status.BUILDING)
-            status = await self._run(claim)
+            running = await self._run(claim)
         except LostLease:
             logger.warning(
                 "deployment %s was taken from this worker; its build is stopped", claim.deployment_id
@@ -76,7 +78,8 @@ class Worker:
             await self._give_back(claim)
             raise
         else:
-            await self._announce(claim, status)
+            if running is not None:
+                await _let_save(running)
 
     async def conclude(self, claim: Claim) -> Status:
         """Write down what came of a build that nobody works on any more. Raises LostLease."""
@@ -84,7 +87,8 @@ class Worker:
         outcome = await _persistently(lambda: self._outcome(claim, canceled))
         return await self._record(claim, outcome)
 
-    async def _run(self, claim: Claim) -> Status:
+    async def _run(self, claim: Claim) -> RunningBuild | None:
+        """The builder whose outcome is written down; it may still be saving what later builds can use."""
         try:
             environment = builder_environment(
                 claim,
@@ -98,25 +102,47 @@ class Worker:
         except SecretUnreadable as error:
             hint = "Enter it again in the project's settings."
             failure = Failure("secrets_unreadable", f"The build can't start: {error}.", hint)
-            return await self._record(claim, Fail(failure, BuildFacts()))
+            await self._announce(claim, await self._record(claim, Fail(failure, BuildFacts())))
+            return None
         except LaunchFailed as error:
             logger.error("could not launch a builder: %s", error)  # noqa: TRY400 - the message says it all
-            return await self.conclude(claim)
+            await self._announce(claim, await self.conclude(claim))
+            return None
         try:
-            await self._supervise(claim, running)
-        finally:
+            archived = await self._supervise(claim, running)
+            if not archived:
+                await running.stop()
+            status = await self.conclude(claim)
+            await self._announce(claim, status)
+        except BaseException:
             await running.stop()
-        return await self.conclude(claim)
+            raise
+        if status is Status.CANCELED:
+            await running.stop()
+        return running
 
-    async def _supervise(self, claim: Claim, running: RunningBuild) -> None:
-        """Renew the lease until the builder ends. Raises LostLease."""
+    async def _supervise(self, claim: Claim, running: RunningBuild) -> bool:
+        """Renew the lease until the builder has stored its log, or ended without. Raises LostLease."""
+        archived = asyncio.create_task(
+            stream.wait_until_archived(self._redis, claim.deployment_id, claim.attempt), name="archived"
+        )
+        try:
+            await self._renew_until_done(claim, running, archived)
+            return archived.done()
+        finally:
+            archived.cancel()
+            await asyncio.wait({archived})
+
+    async def _renew_until_done(
+        self, claim: Claim, running: RunningBuild, archived: "asyncio.Task[None]"
+    ) -> None:
         loop = asyncio.get_running_loop()
         left_s = max(0.0, (claim.deadline - datetime.now(UTC)).total_seconds())
         stop_at = loop.time() + left_s + _DEADLINE_GRACE_S
         held_until = loop.time() + LEASE.total_seconds()
-        waiting = asyncio.ensure_future(running.wait())
+        waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(running.wait()), archived}
         while True:
-            done, _ = await asyncio.wait({waiting}, timeout=_RENEW_S)
+            done, _ = await asyncio.wait(waiting, timeout=_RENEW_S, return_when=asyncio.FIRST_COMPLETED)
             if done:
                 return
             try:
@@ -211,6 +237,16 @@ class Worker:
 
     async def _announce(self, claim: Claim, status: Status) -> None:
         await self._announcer.announce(StatusChanged(claim.deployment_id, status))
+
+
+async def _let_save(running: RunningBuild) -> None:
+    try:
+        async with asyncio.timeout(_SAVE_S):
+            await running.wait()
+    except TimeoutError:
+        logger.warning("a builder took longer than %.0f s to save its caches and is stopped", _SAVE_S)
+    finally:
+        await running.stop()
 
 
 def _last_word(outcome: Outcome, result: BuildResult | None) -> str | None:

@@ -31,7 +31,7 @@ _CLAIM_LOCK = 7_225_322
 _CLAIMED = """
     deployments.id, project_id, attempt, worker, slug, git_url, coalesce(ref, branch) AS ref, branch,
     root_directory, install_command, build_command, output_directory, env_encrypted,
-    access_token_encrypted, no_cache, deadline_at
+    access_token_encrypted, no_cache, deadline_at, production_id
 """
 
 
@@ -55,6 +55,8 @@ class Claim:
     access_token_encrypted: bytes | None
     no_cache: bool
     deadline: datetime
+    production_id: DeploymentID | None
+    """What is live as this one is claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def _claim(row: asyncpg.Record) -> Claim:
         access_token_encrypted=row["access_token_encrypted"],
         no_cache=row["no_cache"],
         deadline=row["deadline_at"],
+        production_id=DeploymentID(row["production_id"]) if row["production_id"] else None,
     )
 
 

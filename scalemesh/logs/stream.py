@@ -4,11 +4,13 @@ An entry holds a batch (``lines``: a JSON array) and has the id ``{seq of its la
 "everything after line N" is one XRANGE and a write that is repeated is refused by Redis itself.
 """
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from scalemesh import keys
 from scalemesh.logs.lines import line_from
@@ -21,6 +23,9 @@ PAGE_ENTRIES = 32
 
 # Long enough for every open console to read to the end; after that the archive is the log.
 KEEP_AFTER_END = timedelta(hours=24)
+
+# Below the client's own timeout, which would take a longer silence for a dead connection.
+_BLOCK_S = 1
 
 
 async def read_page(
@@ -77,3 +82,16 @@ async def append_system_line(
 
 async def expire(redis: Redis, deployment_id: DeploymentID) -> None:
     await redis.expire(keys.log_stream(deployment_id), KEEP_AFTER_END)
+
+
+async def wait_until_archived(redis: Redis, deployment_id: DeploymentID, attempt: int) -> None:
+    """Return when the builder says that the log object of ``attempt`` is stored, result and all.
+
+    It may never say so: it can die, and Redis can be away.
+    """
+    while True:
+        try:
+            if await redis.blpop([keys.log_archived(deployment_id, attempt)], timeout=_BLOCK_S):
+                return
+        except RedisError:
+            await asyncio.sleep(_BLOCK_S)

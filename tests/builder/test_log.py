@@ -14,7 +14,7 @@ class Collected:
     def send(self, line: Line) -> None:
         self.lines.append(line)
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self, timeout_s: float, *, archived_attempt: int | None = None) -> None:
         pass
 
 

@@ -25,8 +25,9 @@ CLAIM = Claim(
     ),
     env_encrypted=b"sealed",
     access_token_encrypted=b"sealed too",
-    no_cache=False,
+    no_cache=True,
     deadline=datetime(2030, 1, 31, 14, 0, 0, 999, timezone(timedelta(hours=2))),
+    production_id=DeploymentID("dep0"),
 )
 PLACE = BuildPlace(
     artifacts="s3://sites",
@@ -59,6 +60,8 @@ def test_the_whole_environment() -> None:
         "BUILD_COMMAND": "npm run build",
         "OUTPUT_DIRECTORY": "dist",
         "BUILD_ENV": '{"API_URL": "https://\\u00e4.example.com"}',
+        "NO_CACHE": "1",
+        "PREVIOUS_DEPLOYMENT_ID": "dep0",
         "ARTIFACTS": "s3://sites",
         "S3_ENDPOINT_URL": "http://s3.example.com",
         "REDIS_URL": "redis://redis.example.com/0",
@@ -70,7 +73,7 @@ def test_the_whole_environment() -> None:
 
 
 def test_what_has_no_value_is_left_to_the_builder() -> None:
-    claim = replace(CLAIM, ref=None, build=BuildSettings())
+    claim = replace(CLAIM, ref=None, build=BuildSettings(), no_cache=False, production_id=None)
     place = replace(PLACE, artifacts="/data/artifacts", s3_endpoint_url="", allow_local_repos=False)
     assert environment(claim, place, {}) == {
         "GITHUB_REPO_URL": "https://git.example.com/ada/site.git",

@@ -50,6 +50,7 @@ async def test_the_oldest_is_claimed_first_with_all_that_its_build_needs(rows: R
         access_token_encrypted=None,
         no_cache=True,
         deadline=ANY,
+        production_id=None,
     )
     claim = await rows.claim()
     assert claim is not None

@@ -48,7 +48,7 @@ async def test_a_failed_build_says_why_and_is_told_without_a_reload(
     await expect(member.locator("#status")).to_have_text("Failed", timeout=60_000)
     await expect(member.locator("#failure h2")).not_to_be_empty()
     await expect(member.locator("#failure p")).not_to_be_empty()
-    await expect(member.get_by_role("button", name="Redeploy")).to_be_visible()
+    await expect(member.get_by_role("button", name="Redeploy", exact=True)).to_be_visible()
     await expect(member).to_have_title(re.compile("^Failed"))
 
 
@@ -63,7 +63,7 @@ async def test_a_project_is_deployed_with_the_keyboard_and_its_row_follows(
     await member.get_by_role("button", name="Save", exact=True).press("Enter")
     await expect(member.get_by_text("No deployment yet")).to_be_visible()
     project = member.url
-    await member.get_by_role("button", name="Deploy").press("Enter")
+    await member.get_by_role("button", name="Deploy", exact=True).press("Enter")
     await expect(member.get_by_role("heading", name="Deployment #1")).to_be_visible()
 
     await member.goto(project)
