@@ -15,7 +15,7 @@ from typing import Any
 
 from scalemesh import keys
 from scalemesh.artifacts.store import ArtifactNotFound, ArtifactStore, ArtifactTooLarge
-from scalemesh.logs.lines import line_from, line_shape
+from scalemesh.logs.lines import encode_json, line_from, line_shape
 from scalemesh.model import DeploymentID, Failure, LogLine, ProjectID
 
 # The builder caps a log at 4 MiB of text and 200,000 lines; the JSON around each line is what makes
@@ -89,7 +89,7 @@ def _encode(log: BuildLog) -> bytes:
     events: list[dict[str, Any]] = [{"type": "line", **line_shape(line)} for line in log.lines]
     if log.result is not None:
         events.append(_result_event(log.result))
-    text = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
+    text = "".join(encode_json(event) + "\n" for event in events)
     return gzip.compress(text.encode(), compresslevel=6, mtime=0)
 
 

@@ -146,7 +146,9 @@ class Logs:
                 # A reader that takes all it is given must not keep the loop from the others.
                 await asyncio.sleep(0)
             return
-        while lines := await read_page(self._redis, deployment_id, cursor):
+        # As far as the stream is now: what comes meanwhile comes through the queue, which must not fill.
+        last = await last_seq(self._redis, deployment_id)
+        while cursor < last and (lines := await read_page(self._redis, deployment_id, cursor)):
             for event in with_gaps(lines, cursor):
                 yield event
             cursor = lines[-1].seq

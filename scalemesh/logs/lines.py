@@ -11,6 +11,9 @@ from scalemesh.model import LogLine
 # A frame that even a slow link takes within the time after which a console counts as not reading.
 BATCH_MAX_CHARS = 64 * 1024
 
+# One encoder for all: ``json.dumps`` with options makes a new one each time.
+encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def line_from(data: dict[str, Any]) -> LogLine:
     """Raises KeyError, TypeError or ValueError where ``data`` is not a line."""
@@ -51,8 +54,7 @@ class Batch:
     @cached_property
     def frame(self) -> str:
         """The WebSocket frame."""
-        lines = [line_shape(line) for line in self.lines]
-        return json.dumps({"type": "lines", "lines": lines}, ensure_ascii=False, separators=(",", ":"))
+        return encode_json({"type": "lines", "lines": [line_shape(line) for line in self.lines]})
 
     def after(self, seq: int) -> "Batch | None":
         """What of it comes after ``seq``."""

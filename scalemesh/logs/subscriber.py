@@ -17,6 +17,7 @@ from scalemesh import keys
 from scalemesh.logs import events
 from scalemesh.logs.hub import Hub
 from scalemesh.logs.lines import Batch, line_from, with_gaps
+from scalemesh.logs.tasks import end_tasks
 from scalemesh.model import DeploymentID
 
 logger = logging.getLogger(__name__)
@@ -74,9 +75,7 @@ class Subscriber:
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(*tasks)
 
     async def _listen(self, pubsub: PubSub) -> None:
         loop = asyncio.get_running_loop()
@@ -138,5 +137,4 @@ async def subscriber(redis: Redis, hub: Hub) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks(task)

@@ -16,7 +16,8 @@ from scalemesh.deploys import DeploymentView
 from scalemesh.errors import DeploymentNotFound, LogClientTooSlow, MalformedRequest
 from scalemesh.logs.follow import End, Event
 from scalemesh.logs.hub import Watch, WatchEnded
-from scalemesh.logs.lines import Batch, Gap, line_shape
+from scalemesh.logs.lines import Batch, Gap, encode_json, line_shape
+from scalemesh.logs.tasks import end_tasks
 from scalemesh.model import Status
 from scalemesh.web import sessions
 from scalemesh.web.ids import deployment_id_of
@@ -44,20 +45,24 @@ class Console:
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport) -> None:
         self._socket = socket
         self._transport = transport
+        self.stopping = asyncio.Event()
 
     async def send(self, frame: str) -> None:
         """Raises TimeoutError where the client takes nothing, ConnectionError where it has left."""
         async with asyncio.timeout(SEND_TIMEOUT_S):
             await self._socket.send_str(frame)
 
-    async def close(self, code: WSCloseCode, reason: str) -> None:
-        """In bounded time, whatever the client does."""
-        self.cut_off_later()
-        await self._socket.close(code=code, message=reason.encode())
+    async def receive(self) -> None:
+        """Until the client leaves: it has nothing to say."""
+        async for message in self._socket:
+            if message.type is WSMsgType.ERROR:
+                return
 
-    def cut_off_later(self) -> None:
-        """A connection with unsent data ends only when its client takes them, unless it is cut off."""
+    async def close(self, code: WSCloseCode, reason: str) -> None:
+        """In bounded time, whatever the client does. Nobody may be receiving."""
+        # A connection with unsent data would end only once its client has taken them.
         asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+        await self._socket.close(code=code, message=reason.encode())
 
 
 class Consoles(set[Console]):
@@ -109,60 +114,69 @@ async def live(request: web.Request) -> web.StreamResponse:
     after = _after(request)
     user = await sessions.get_user(request)
     watch = Watch(view.deployment.id, view.project.id, user.id, await sessions.session_hash(request))
-    # Compressing each frame for each client costs more time and memory than anything else here.
     socket = web.WebSocketResponse(
-        heartbeat=HEARTBEAT_S, max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False
+        heartbeat=HEARTBEAT_S,
+        max_msg_size=_MAX_CLIENT_MESSAGE_BYTES,
+        timeout=CLOSE_TIMEOUT_S,
+        # A compressor for each client takes more memory than all else that a console does.
+        compress=False,
     )
     await socket.prepare(request)
     if request.transport is None:
         return socket
     console = Console(socket, request.transport)
+    name = f"log of {view.deployment.id}"
+    sending = asyncio.create_task(
+        _send(console, request.app[SERVICES].logs.follow(watch, after=after)), name=name
+    )
+    others = [
+        asyncio.create_task(console.receive(), name=f"{name}: receive"),
+        asyncio.create_task(console.stopping.wait(), name=f"{name}: stop"),
+    ]
     request.app[CONSOLES].add(console)
-    events = request.app[SERVICES].logs.follow(watch, after=after)
-    sending = asyncio.create_task(_send(console, events), name=f"log of {view.deployment.id}")
     try:
-        # A client has nothing to say; reading is how its leaving is noticed.
-        async for message in socket:
-            if message.type is WSMsgType.ERROR:
-                break
+        await asyncio.wait([sending, *others], return_when=asyncio.FIRST_COMPLETED)
     finally:
         request.app[CONSOLES].discard(console)
-        console.cut_off_later()
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+        if sending.done() and not sending.cancelled():
+            code, reason = sending.result()
+        else:
+            code, reason = WSCloseCode.GOING_AWAY, "the server restarts"
+        await end_tasks(sending, *others)
+        await console.close(code, reason)
     return socket
 
 
 async def close_consoles(app: web.Application) -> None:
     """The server stops; consoles come back by themselves, perhaps to another one."""
-    closing = [console.close(WSCloseCode.GOING_AWAY, "the server restarts") for console in app[CONSOLES]]
-    await asyncio.gather(*closing, return_exceptions=True)
+    for console in app[CONSOLES]:
+        console.stopping.set()
 
 
-async def _send(console: Console, events: AsyncGenerator[Event, None]) -> None:
+async def _send(console: Console, events: AsyncGenerator[Event, None]) -> tuple[WSCloseCode, str]:
+    """To the end of the log, or as far as it goes; with what to close."""
     async with aclosing(events):
         try:
             async for event in events:
                 try:
                     await console.send(_as_frame(event))
                 except ConnectionError:
-                    return
+                    break
                 except TimeoutError:
                     raise LogClientTooSlow("The client takes nothing.") from None
-            code, reason = WSCloseCode.OK, ""
         except LogClientTooSlow:
-            code, reason = WSCloseCode.TRY_AGAIN_LATER, "the log came faster than it was read"
+            return WSCloseCode.TRY_AGAIN_LATER, "the log came faster than it was read"
         except WatchEnded:
-            code, reason = WSCloseCode.POLICY_VIOLATION, "the session has ended"
+            return WSCloseCode.POLICY_VIOLATION, "the session has ended"
         except DeploymentNotFound:
-            code, reason = WSCloseCode.POLICY_VIOLATION, "the deployment is gone"
+            return WSCloseCode.POLICY_VIOLATION, "the deployment is gone"
         except _AWAY as error:
             logger.warning("a log console is closed: %r", error)
-            code, reason = WSCloseCode.TRY_AGAIN_LATER, "the log can't be read just now"
+            return WSCloseCode.TRY_AGAIN_LATER, "the log can't be read just now"
         except Exception:
             logger.exception("a log console broke")
-            code, reason = WSCloseCode.INTERNAL_ERROR, ""
-    await console.close(code, reason)
+            return WSCloseCode.INTERNAL_ERROR, ""
+    return WSCloseCode.OK, ""
 
 
 async def _write(response: web.StreamResponse, text: str) -> None:
@@ -185,10 +199,7 @@ def _as_frame(event: Event) -> str:
 
 def _as_ndjson(event: Event) -> str:
     if isinstance(event, Batch):
-        return "".join(
-            json.dumps({"type": "line", **line_shape(line)}, ensure_ascii=False) + "\n"
-            for line in event.lines
-        )
+        return "".join(encode_json({"type": "line", **line_shape(line)}) + "\n" for line in event.lines)
     return _as_frame(event) + "\n"
 
 

@@ -1,0 +1,375 @@
+"""The log's routes: NDJSON, plain text, and the socket."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+
+from scalemesh.embedded import EmbeddedServers
+from scalemesh.logs.lines import line_shape
+from scalemesh.model import LogLine, ProjectID, Status
+from scalemesh.web import logs
+from tests.logs.build import Build, building, line, lines
+from tests.logs.deaf import connect, drain
+from tests.parts.git import GitServer
+from tests.parts.server import PASSWORD, Answer, Client, Server, StartServer, eventually
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+HOSTILE = "<img src=x onerror=alert(1)>\u202e\u2028</script>"
+
+
+@pytest.fixture
+async def build(
+    user: Client, server: Server, servers: EmbeddedServers, postgres_dsn: str, redis_url: str
+) -> AsyncIterator[Build]:
+    """A deployment of the user that this test builds."""
+    project = await user.project("http://127.0.0.1:9/none.git")
+    artifacts = server.data_dir / "artifacts"
+    async with building(postgres_dsn, redis_url, artifacts, ProjectID(project["projectID"])) as running:
+        yield running
+
+
+def live_path(deployment_id: str, after: object = 0) -> str:
+    return f"/api/deployments/{deployment_id}/logs/live?after={after}"
+
+
+async def upgrade(client: Client, path: str, **headers: str) -> Answer:
+    """The answer to a handshake that is expected to be refused."""
+    return await client.get(path, headers={**UPGRADE, **headers})
+
+
+@asynccontextmanager
+async def console(
+    client: Client, deployment_id: str, after: int = 0
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    url = f"http://localhost:{client.port}{live_path(deployment_id, after)}"
+    async with asyncio.timeout(20), client.session.ws_connect(url, origin=client.origin) as opened:
+        assert await opened.receive_json() == {"type": "status", "status": "building"}
+        yield opened
+
+
+async def closed(opened: aiohttp.ClientWebSocketResponse) -> int | None:
+    """The code with which the server closes; what comes before is passed over."""
+    async for message in opened:
+        assert message.type is aiohttp.WSMsgType.TEXT
+    return opened.close_code
+
+
+async def numbers(opened: aiohttp.ClientWebSocketResponse, last: int) -> list[int]:
+    """The lines' numbers as they come, up to ``last``."""
+    seen: list[int] = []
+    while last not in seen:
+        frame = await opened.receive_json()
+        assert frame["type"] == "lines"
+        seen += [each["seq"] for each in frame["lines"]]
+    return seen
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        None,
+        "null",
+        "http://evil.example",
+        "http://shop.localhost:{port}",
+        "http://localhost",
+        "http://localhost:{port}.evil.example",
+        "ws://localhost:{port}",
+    ],
+)
+async def test_a_socket_for_another_sites_page_is_refused_before_it_is_one(
+    user: Client, build: Build, origin: str | None
+) -> None:
+    headers = {} if origin is None else {"Origin": origin.format(port=user.port)}
+    answer = await upgrade(user, live_path(build.deployment_id), **headers)
+    assert (answer.status, answer.json["code"]) == (403, "foreign_origin")
+
+
+async def test_a_browsers_own_word_that_it_is_another_site_counts(user: Client, build: Build) -> None:
+    headers = {"Origin": user.origin, "Sec-Fetch-Site": "same-site"}
+    assert (await upgrade(user, live_path(build.deployment_id), **headers)).status == 403
+
+
+async def test_nobody_is_told_to_log_in_and_a_stranger_that_there_is_none(
+    build: Build, visitor: Client, stranger: Client
+) -> None:
+    headers = {"Origin": visitor.origin, "X-Request-ID": "logs-test"}
+    assert (await upgrade(visitor, live_path(build.deployment_id), **headers)).status == 401
+    theirs = await upgrade(stranger, live_path(build.deployment_id), **headers)
+    never = await upgrade(stranger, live_path("zzzzzzzzzzzz"), **headers)
+    assert (theirs.status, theirs.json["code"]) == (404, "deployment_not_found")
+    assert theirs.body == never.body
+
+
+@pytest.mark.parametrize("after", ["-1", "1e309", "٣", "1.5", "", "99999999999", "+1", "0x1", "1_0", "1%00"])
+async def test_after_is_a_number_of_a_line(user: Client, build: Build, after: str) -> None:
+    for answer in (
+        await upgrade(user, live_path(build.deployment_id, after), Origin=user.origin),
+        await user.get(f"/api/deployments/{build.deployment_id}/logs?after={after}"),
+    ):
+        assert (answer.status, answer.json["code"]) == (400, "malformed_request")
+
+
+async def test_a_request_that_is_no_socket_is_refused(user: Client, build: Build) -> None:
+    answer = await user.get(live_path(build.deployment_id), headers={"Origin": user.origin})
+    assert answer.status == 400
+
+
+async def test_frames_have_the_documented_shape(user: Client, build: Build) -> None:
+    first = [line(1, "\x1b[32mok\x1b[0m"), line(2, HOSTILE)]
+    await build.write(first)
+    async with console(user, build.deployment_id) as opened:
+        frames = [await opened.receive_json()]
+        await build.write([line(5)])
+        frames += [await opened.receive_json(), await opened.receive_json()]
+        await build.end(Status.SUPERSEDED)
+        frames += [await opened.receive_json(), await opened.receive_json()]
+        assert frames == [
+            {"type": "lines", "lines": [line_shape(each) for each in first]},
+            {"type": "gap", "from": 3, "to": 4},
+            {"type": "lines", "lines": [line_shape(line(5))]},
+            {"type": "status", "status": "superseded"},
+            {"type": "end", "status": "superseded"},
+        ]
+        assert set(frames[0]["lines"][0]) == {"seq", "time", "stream", "phase", "text"}
+        assert await closed(opened) == 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two servers of one database and Redis, and one user's session on both."""
+
+    server: Server
+    here: Client
+    there: Client
+    build: Build
+
+
+@pytest.fixture
+async def pair(new_server: StartServer, database: str, redis_url: str) -> AsyncIterator[Pair]:
+    async with (
+        new_server() as one,
+        new_server() as two,
+        one.visitor() as user,
+        _building(user, one, database, redis_url) as build,
+    ):
+        yield Pair(one, user, Client(user.session, two.port), build)
+
+
+async def test_who_comes_back_gets_what_is_missing_from_whichever_server(pair: Pair) -> None:
+    await pair.build.write(lines(1, 4))
+    async with console(pair.here, pair.build.deployment_id) as opened:
+        assert await numbers(opened, 4) == [1, 2, 3, 4]
+    await pair.build.write(lines(5, 9))
+    async with console(pair.there, pair.build.deployment_id, after=4) as opened:
+        assert await numbers(opened, 9) == [5, 6, 7, 8, 9]
+        await pair.build.write(lines(10, 10))
+        assert await numbers(opened, 10) == [10]
+
+
+async def test_a_session_that_ends_takes_its_sockets_with_it_on_every_server(pair: Pair) -> None:
+    deployment_id = pair.build.deployment_id
+    email = (await pair.here.get("/user/me")).json["email"]
+    async with pair.server.visitor() as phone:
+        assert (await phone.post("/user/login", {"email": email, "password": PASSWORD})).status == 200
+        async with (
+            console(pair.here, deployment_id) as here,
+            console(pair.there, deployment_id) as there,
+            console(phone, deployment_id) as elsewhere,
+        ):
+            assert (await pair.here.post("/user/logout")).status == 204
+            assert [await closed(here), await closed(there)] == [1008, 1008]
+            await pair.build.write(lines(1, 1))
+            assert await numbers(elsewhere, 1) == [1]
+    assert (await upgrade(pair.here, live_path(deployment_id), Origin=pair.here.origin)).status == 401
+
+
+async def test_a_new_password_closes_the_sockets_of_every_session(
+    user: Client, server: Server, build: Build
+) -> None:
+    email = (await user.get("/user/me")).json["email"]
+    async with server.visitor() as phone:
+        assert (await phone.post("/user/login", {"email": email, "password": PASSWORD})).status == 200
+        async with console(user, build.deployment_id) as own, console(phone, build.deployment_id) as other:
+            body = {"currentPassword": PASSWORD, "password": "another one"}
+            assert (await user.post("/user/password", body)).status == 204
+            assert [await closed(own), await closed(other)] == [1008, 1008]
+        async with console(user, build.deployment_id):
+            pass
+
+
+async def test_a_server_that_stops_says_so_and_does_not_wait_for_those_who_do_not_listen(
+    new_server: StartServer, database: str, redis_url: str
+) -> None:
+    async with AsyncExitStack() as running:
+        server = await running.enter_async_context(new_server())
+        async with server.visitor() as user, _building(user, server, database, redis_url) as build:
+            with await _deaf(user, build):
+                async with console(user, build.deployment_id) as opened:
+                    started = time.monotonic()
+                    _, code = await asyncio.gather(running.aclose(), closed(opened))
+                assert code == 1001
+                assert time.monotonic() - started < 8
+
+
+async def test_a_client_that_never_reads_is_closed_and_slows_nobody(
+    user: Client, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "SEND_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(logs, "CLOSE_TIMEOUT_S", 0.2)
+    with await _deaf(user, build) as deaf:
+        async with console(user, build.deployment_id) as opened:
+            reading = asyncio.ensure_future(numbers(opened, 2400))
+            # 19 MiB: more than the kernel takes for a client.
+            for first in range(1, 2400, 2):
+                await build.write([_long(first), _long(first + 1)])
+            assert await reading == list(range(1, 2401))
+            await eventually(lambda: _sending(build) == 1)
+        # And it is off the line: what the kernel still held for it is all it gets.
+        assert await asyncio.wait_for(drain(deaf), 10) < 2400 * 8000
+
+
+async def test_a_client_that_leaves_is_noticed(user: Client, build: Build) -> None:
+    async with console(user, build.deployment_id):
+        assert _sending(build) == 1
+    await eventually(lambda: _sending(build) == 0)
+
+
+async def test_what_a_client_says_is_nothing_to_us_but_not_without_bounds(user: Client, build: Build) -> None:
+    async with console(user, build.deployment_id) as opened:
+        await opened.send_str("hello")
+        await opened.send_bytes(b"\x00")
+        await build.write(lines(1, 1))
+        assert await numbers(opened, 1) == [1]
+        await opened.send_str("x" * 10_000)
+        assert await closed(opened) == 1009
+
+
+async def test_the_log_as_ndjson(user: Client, build: Build) -> None:
+    await build.write([*lines(1, 3), line(7, HOSTILE)])
+    answer = await user.get(f"/api/deployments/{build.deployment_id}/logs?after=1")
+    assert answer.headers["Content-Type"] == "application/x-ndjson; charset=utf-8"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert _events(answer) == [
+        *({"type": "line", **line_shape(each)} for each in lines(2, 3)),
+        {"type": "gap", "from": 4, "to": 6},
+        {"type": "line", **line_shape(line(7, HOSTILE))},
+        {"type": "status", "status": "building"},
+    ]
+    await build.archive(lines(1, 2))
+    await build.end(Status.FAILED)
+    answer = await user.get(f"/api/deployments/{build.deployment_id}/logs?after=999999999")
+    assert _events(answer) == [{"type": "end", "status": "failed"}]
+
+
+async def test_the_log_as_text(user: Client, build: Build) -> None:
+    await build.write([line(1, "\x1b[1;31merror\x1b[0m: \x1b[38;2;1;2;3mno"), line(4, HOSTILE), line(5, "")])
+    path = f"/api/deployments/{build.deployment_id}/logs"
+    for answer in (
+        await user.get(path, headers={"Accept": "text/plain"}),
+        await user.get(f"{path}?format=text", headers={"Accept": "text/html"}),
+    ):
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Content-Disposition" not in answer.headers
+        assert answer.text == f"error: no\n[lines 2 to 3 were left out]\n{HOSTILE}\n\n"
+    assert (await user.get(f"{path}?format=text&after=4")).text == "\n"
+    assert (await user.get(f"{path}?format=text&after=5")).text == ""
+
+
+async def test_the_log_as_a_file(user: Client, build: Build) -> None:
+    await build.write(lines(1, 2))
+    answer = await user.get(f"/api/deployments/{build.deployment_id}/logs?format=text&download=1")
+    project = (await user.get(f"/api/projects/{build.project_id}")).json
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{project["slug"]}-1.log"'
+    assert answer.text == "line 1\nline 2\n"
+
+
+async def test_a_long_log_leaves_the_server_quick(user: Client, build: Build) -> None:
+    await build.archive(line(seq, "some words of a log") for seq in range(1, 100_001))
+    await build.end()
+    reading = asyncio.ensure_future(user.get(f"/api/deployments/{build.deployment_id}/logs"))
+    waits: list[float] = []
+
+    async def ask() -> None:
+        started = time.monotonic()
+        assert (await user.get("/health/live")).status == 200
+        waits.append(time.monotonic() - started)
+
+    await eventually(ask, lambda _: reading.done(), within_s=30, every_s=0.02)
+    assert (await reading).body.count(b"\n") == 100_001
+    assert len(waits) > 10
+    assert max(waits) < 1
+
+
+async def test_a_client_that_never_reads_the_file_is_cut_off(
+    user: Client, build: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logs, "SEND_TIMEOUT_S", 0.3)
+    await build.archive(_long(seq) for seq in range(1, 2401))
+    await build.end()
+    path = f"/api/deployments/{build.deployment_id}/logs"
+    with await connect(user, f"GET {path} HTTP/1.1\r\n") as deaf:
+        await eventually(lambda: "broke off" in caplog.text)
+        received = await asyncio.wait_for(drain(deaf), 10)
+    assert 0 < received < 2400 * 8000
+
+
+async def test_a_real_build_is_seen_live_as_it_is_kept(user: Client, git_server: GitServer) -> None:
+    script = f"for i in 1 2 3 4 5; do printf '%s\\n' '{HOSTILE}'; done; mkdir dist; echo hi > dist/index.html"
+    url = await git_server.make_repo("seen-live", {"build.sh": script})
+    project = await user.project(url, buildCommand="sh build.sh", outputDirectory="dist")
+    deployment_id = await user.deploy(project["projectID"])
+    address = f"http://localhost:{user.port}{live_path(deployment_id)}"
+    async with asyncio.timeout(60), user.session.ws_connect(address, origin=user.origin) as opened:
+        frames = [message.json() async for message in opened]
+    assert opened.close_code == 1000
+    assert frames[-1] == {"type": "end", "status": "ready"}, frames
+    seen = [each for frame in frames if frame["type"] == "lines" for each in frame["lines"]]
+    kept = _events(await user.get(f"/api/deployments/{deployment_id}/logs"))
+    assert [{"type": "line", **each} for each in seen] == kept[:-1]
+    assert [each["seq"] for each in seen] == list(range(1, len(seen) + 1))
+    assert sum("<img src=x onerror=alert(1)></script>" in each["text"] for each in seen) >= 5
+
+
+def _events(answer: Answer) -> list[dict[str, Any]]:
+    # Not splitlines: the text of a line may hold what Unicode takes for a line's end.
+    return [json.loads(row) for row in answer.text.split("\n")[:-1]]
+
+
+def _long(seq: int) -> LogLine:
+    return line(seq, f"{seq} ".ljust(8000, "x"))
+
+
+def _sending(build: Build) -> int:
+    """How many consoles of the deployment the servers of this process have open."""
+    return sum(task.get_name() == f"log of {build.deployment_id}" for task in asyncio.all_tasks())
+
+
+@asynccontextmanager
+async def _building(user: Client, server: Server, database: str, redis_url: str) -> AsyncIterator[Build]:
+    await user.sign_up()
+    project = await user.project("http://127.0.0.1:9/none.git")
+    artifacts = server.data_dir / "artifacts"
+    async with building(database, redis_url, artifacts, ProjectID(project["projectID"])) as running:
+        yield running
+
+
+async def _deaf(client: Client, build: Build) -> socket.socket:
+    before = _sending(build)
+    path = live_path(build.deployment_id)
+    connection = await connect(client, f"GET {path} HTTP/1.1\r\n", Origin=client.origin, **UPGRADE)
+    await eventually(lambda: _sending(build) == before + 1)
+    return connection
