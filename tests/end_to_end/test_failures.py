@@ -92,8 +92,9 @@ async def test_a_build_that_cannot_succeed_says_why_and_the_live_site_stays(
 
 async def test_a_queued_deployment_is_canceled_at_once_and_never_built(site: LiveSite) -> None:
     await site.change(buildCommand="echo started; sleep 9999")
-    running, queued = await site.deploy(), await site.deploy()
+    running = await site.deploy()
     await _prints(site.user, running, "started")
+    queued = await site.deploy()
 
     answer = await site.user.post(f"/api/deployments/{queued}/cancel")
 

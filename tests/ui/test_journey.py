@@ -143,6 +143,7 @@ async def test_everything_can_be_done_with_the_keyboard(page: Page, server: Serv
     await page.keyboard.press("Tab")
     await expect(page.locator(".skip-link")).to_be_focused()
     await page.keyboard.press("Enter")
+    await expect(page.locator("#main")).to_be_focused()
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("link", name="New project")).to_be_focused()
     await page.keyboard.press("Enter")
