@@ -8,8 +8,8 @@ SYNC := sync --frozen --inexact --all-extras
 RUN := .venv/bin/python
 INSTALLED := .venv/.installed-from-lock
 
-# Above this many the databases of the test workers cost more than they save.
-TEST_WORKERS_MAX := 4
+# Tests wait for processes and networks most of the time, so two cores have work for four.
+TEST_WORKERS := 4
 
 # uv must use the Python of this machine, not fetch one.
 export UV_PYTHON_DOWNLOADS := never
@@ -33,7 +33,7 @@ demo: $(INSTALLED)
 	$(RUN) scalemesh.py demo
 
 test: $(INSTALLED) browser
-	$(RUN) -m pytest --numprocesses auto --maxprocesses $(TEST_WORKERS_MAX) --dist worksteal
+	$(RUN) -m pytest --numprocesses $(TEST_WORKERS) --dist worksteal
 
 check: $(INSTALLED)
 	.venv/bin/ruff check .

@@ -156,14 +156,17 @@ async def _work(
         progress.files, progress.bytes = len(found), sum(file.bytes for file in found)
         log.say(
             Phase.COLLECT,
-            f"{len(found):,} files, {progress.bytes:,} bytes in {output if not is_source else 'the root'}.",
+            f"{_counted(len(found), 'file')}, {progress.bytes:,} bytes in {output if not is_source else 'the root'}.",
         )
         if not any(file.path == "/index.html" for file in found):
             log.say(Phase.COLLECT, "There is no index.html, so the site's first page will not be found.")
 
         progress.phase = Phase.UPLOAD
         uploaded = await upload(contract, store, site, found, await earlier)
-        log.say(Phase.UPLOAD, f"{uploaded.new_blobs:,} new blobs, {uploaded.new_bytes:,} bytes uploaded.")
+        log.say(
+            Phase.UPLOAD,
+            f"{_counted(uploaded.new_blobs, 'new blob')}, {uploaded.new_bytes:,} bytes uploaded.",
+        )
 
         progress.phase = Phase.PUBLISH
         await put_manifest(contract, store, uploaded.files, commit=commit.sha, preset=plan.preset)
@@ -200,7 +203,7 @@ async def _finish(
 ) -> ExitStatus:
     """The last line, the log object, and the end of the live log."""
     if error is None:
-        log.say(Phase.PUBLISH, f"Published {progress.files:,} files, {progress.bytes:,} bytes.")
+        log.say(Phase.PUBLISH, f"Published {_counted(progress.files, 'file')}, {progress.bytes:,} bytes.")
     else:
         log.say(progress.phase, f"{error.failure.message} {error.failure.hint}")
     log.finish()
@@ -219,3 +222,7 @@ async def _finish(
         archived_attempt=contract.attempt if status is not ExitStatus.INFRASTRUCTURE else None,
     )
     return status
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -122,21 +122,6 @@ async def test_mkdocs(patient: Builder, git_server: GitServer) -> None:
     assert built.manifest["notFound"] == "/404.html"
 
 
-PYTHON: dict[str, dict[str, str]] = {
-    "pelican": {
-        "pelicanconf.py": "SITENAME = 'Site'\n",
-        "content/a.md": "title: A page\ndate: 2030-01-01\n\nbuilt by Pelican\n",
-    },
-    "sphinx": {"conf.py": "project = 'Site'\n", "index.rst": "Site\n====\n\nbuilt by Sphinx\n"},
-}
-
-
-@pytest.mark.parametrize("name", PYTHON)
-async def test_other_python_generators(patient: Builder, git_server: GitServer, name: str) -> None:
-    built = await build(patient, git_server, name, PYTHON[name])
-    assert f"built by {name.title()}" in built.page("/index.html")
-
-
 async def test_a_workspace_is_installed_where_its_lock_file_lies(
     patient: Builder, git_server: GitServer
 ) -> None:

@@ -36,23 +36,24 @@ async def run_demo(data_dir: Path, **environment: str) -> str:
     return output.decode()
 
 
-async def test_without_a_registry_it_says_so_and_deploys_plain_html(tmp_path: Path) -> None:
+async def test_without_a_registry_it_says_so_and_deploys_plain_html_also_a_second_time(
+    tmp_path: Path,
+) -> None:
     unreachable = f"http://127.0.0.1:{unused_port()}/"
-    output = await run_demo(
-        tmp_path / "data", NPM_CONFIG_REGISTRY=unreachable, npm_config_registry=unreachable
-    )
-    assert "The npm registry can't be reached from here, so this deploys plain-html instead." in output
-    assert "Your site is at http://demo-plain-html.localhost:" in output
-    assert "title “" in output
+    registry = {"NPM_CONFIG_REGISTRY": unreachable, "npm_config_registry": unreachable}
+    first = await run_demo(tmp_path / "data", **registry)
+    second = await run_demo(tmp_path / "data", **registry)
+    for output in (first, second):
+        assert "The npm registry can't be reached from here, so this deploys plain-html instead." in output
+        assert "Your site is at http://demo-plain-html.localhost:" in output
+        assert "title “" in output
+    assert "0 new blobs" in second
 
 
 @pytest.mark.registry
-async def test_it_deploys_a_react_app_and_does_so_again(tmp_path: Path) -> None:
-    """Waits for two installs from the npm registry and two Vite builds."""
-    first = await run_demo(tmp_path / "data")
-    second = await run_demo(tmp_path / "data")
-    for output in (first, second):
-        assert "built in" in output
-        assert "Your site is at http://demo-vite-react.localhost:" in output
-        assert "title “Pebbles, Vite + React”" in output
-    assert "0 new blobs" in second
+async def test_it_deploys_a_react_app(tmp_path: Path) -> None:
+    """Waits for an install from the npm registry and a Vite build."""
+    output = await run_demo(tmp_path / "data")
+    assert "built in" in output
+    assert "Your site is at http://demo-vite-react.localhost:" in output
+    assert "title “Pebbles, Vite + React”" in output
