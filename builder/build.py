@@ -154,10 +154,8 @@ async def _work(
         is_source = output == PurePosixPath(".")
         found = await asyncio.to_thread(collect, site, contract.limits, is_source=is_source)
         progress.files, progress.bytes = len(found), sum(file.bytes for file in found)
-        log.say(
-            Phase.COLLECT,
-            f"{_counted(len(found), 'file')}, {progress.bytes:,} bytes in {output if not is_source else 'the root'}.",
-        )
+        where = "the root" if is_source else output
+        log.say(Phase.COLLECT, f"{_counted(len(found), 'file')}, {progress.bytes:,} bytes in {where}.")
         if not any(file.path == "/index.html" for file in found):
             log.say(Phase.COLLECT, "There is no index.html, so the site's first page will not be found.")
 
@@ -165,7 +163,7 @@ async def _work(
         uploaded = await upload(contract, store, site, found, await earlier)
         log.say(
             Phase.UPLOAD,
-            f"{_counted(uploaded.new_blobs, 'new blob')}, {uploaded.new_bytes:,} bytes uploaded.",
+            f"{_counted(uploaded.new_blobs, 'new blob')}, {_counted(uploaded.new_bytes, 'byte')} uploaded.",
         )
 
         progress.phase = Phase.PUBLISH
@@ -203,7 +201,9 @@ async def _finish(
 ) -> ExitStatus:
     """The last line, the log object, and the end of the live log."""
     if error is None:
-        log.say(Phase.PUBLISH, f"Published {_counted(progress.files, 'file')}, {progress.bytes:,} bytes.")
+        log.say(
+            Phase.PUBLISH, f"Published {_counted(progress.files or 0, 'file')}, {progress.bytes:,} bytes."
+        )
     else:
         log.say(progress.phase, f"{error.failure.message} {error.failure.hint}")
     log.finish()

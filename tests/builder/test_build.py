@@ -88,7 +88,7 @@ async def test_a_second_build_uploads_only_what_is_new(builder: Builder, git_ser
     await builder.run(url)
     await git_server.commit("again", {"b.txt": "b"}, "Second commit")
     built = await builder.run(url)
-    assert "1 new blobs, 1 bytes uploaded." in built.text
+    assert "1 new blob, 1 byte uploaded." in built.text
 
 
 @pytest.mark.parametrize("by", ["branch", "sha"])
