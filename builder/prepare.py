@@ -39,7 +39,8 @@ async def prepare_runner(
         node=node,
     )
     uid = sandbox.uid
-    if not sandboxed:
+    # The first process of a pid namespace is a container's, and the container is the sandbox.
+    if not sandboxed and os.getpid() != 1:
         log.say(
             Phase.INSTALL,
             "WARNING: there is no sandbox. The build's commands can read and change what "

@@ -35,9 +35,10 @@ class DirectoryStore:
         path = self._root / key
         part = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(path.parent)
             try:
                 with part.open("xb") as file:
+                    _give_to_owner(part)
                     file.write(content)
                     file.flush()
                     # A rename can reach the disk before the content does, and a blob is never written again.
@@ -48,3 +49,17 @@ class DirectoryStore:
                 raise
         except OSError as error:
             raise StoreError(f"writing {key}: {error.strerror}") from error
+
+
+def _make_directory(path: Path) -> None:
+    if not path.is_dir():
+        _make_directory(path.parent)
+        path.mkdir(exist_ok=True)
+        _give_to_owner(path)
+
+
+def _give_to_owner(path: Path) -> None:
+    """In a container the builder is root and the store another user's, who is to remove it one day."""
+    if os.geteuid() == 0:
+        directory = path.parent.stat()
+        os.chown(path, directory.st_uid, directory.st_gid)
