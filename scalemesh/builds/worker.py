@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox, SecretUnreadable
-from scalemesh.builds.launcher import Launcher, LaunchFailed, RunningBuild
+from scalemesh.builds.launcher import BuildID, Launcher, LaunchFailed, Resumed, RunningBuild
 from scalemesh.builds.order import BuildPlace, builder_environment
 from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, decide_outcome
 from scalemesh.db import queue
@@ -66,34 +66,56 @@ class Worker:
         self._announcer = Announcer(redis)
 
     async def build(self, claim: Claim) -> None:
-        """Build, and write down what came of it. Canceled, it stops the builder and gives the claim back."""
+        """Build, and write down what came of it. Canceled, it leaves the builder and gives the claim back."""
+        await self._to_its_end(claim, lambda: self._run(claim))
+
+    async def resume(self, claim: Claim) -> Resumed | None:
+        """The builder of a claim that was another worker's, for ``follow``. Raises LauncherAway."""
+        return await self._launcher.resume(BuildID(claim.deployment_id, claim.attempt))
+
+    async def follow(self, claim: Claim, resumed: Resumed) -> None:
+        """As ``build``, with a builder that runs already."""
+        await self._to_its_end(claim, lambda: self._follow(claim, resumed.running, resumed.deadline))
+
+    async def _to_its_end(self, claim: Claim, work: Callable[[], Awaitable[Status]]) -> None:
         try:
             await self._announce(claim, Status.BUILDING)
-            status = await self._run(claim)
+            status = await work()
         except LostLease:
-            logger.warning(
-                "deployment %s was taken from this worker; its build is stopped", claim.deployment_id
-            )
+            logger.warning("deployment %s was taken from this worker", claim.deployment_id)
         except asyncio.CancelledError:
             await self._give_back(claim)
             raise
         else:
             await self._announce(claim, status)
 
-    async def conclude(self, claim: Claim) -> Status:
-        """Write down what came of a build that nobody works on any more. Raises LostLease."""
+    async def conclude(self, claim: Claim, explanation: Failure | None = None) -> Status:
+        """Write down what came of a build that nobody works on any more. Raises LostLease.
+
+        ``explanation`` is the launcher's, where it knows more than the builder's log.
+        """
         canceled = await _persistently(lambda: queue.renew_lease(self._pool, claim, LEASE))
-        outcome = await _persistently(lambda: self._outcome(claim, canceled))
+        outcome = await _persistently(lambda: self._outcome(claim, canceled, explanation))
         return await self._record(claim, outcome)
 
+    async def remove_orphans(self) -> None:
+        """End builders whose deployment no worker will ask for again. Raises LauncherAway."""
+        # In this order: a builder that is found has a claim from before it, so a missing one is past.
+        if found := set(await self._launcher.list_builds()):
+            building = await queue.list_attempts_building(self._pool)
+            for build in found - {BuildID(*attempt) for attempt in building}:
+                logger.warning("removing what is left of %s, attempt %d", build.deployment_id, build.attempt)
+                await self._launcher.remove(build)
+
     async def _run(self, claim: Claim) -> Status:
+        deadline = datetime.now(UTC) + self._build_timeout
         try:
             environment = builder_environment(
                 claim,
                 self._place,
                 env=self._secrets.open(claim.env_encrypted),
                 site_url=self._site_url(claim.slug),
-                deadline=datetime.now(UTC) + self._build_timeout,
+                deadline=deadline,
                 first_seq=await self._first_seq(claim),
             )
             running = await self._launcher.launch(claim.deployment_id, environment)
@@ -104,16 +126,22 @@ class Worker:
         except LaunchFailed as error:
             logger.error("could not launch a builder: %s", error)  # noqa: TRY400 - the message says it all
             return await self.conclude(claim)
-        try:
-            await self._supervise(claim, running)
-        finally:
-            await running.stop()
-        return await self.conclude(claim)
+        return await self._follow(claim, running, deadline)
 
-    async def _supervise(self, claim: Claim, running: RunningBuild) -> None:
+    async def _follow(self, claim: Claim, running: RunningBuild, deadline: datetime) -> Status:
+        try:
+            await self._supervise(claim, running, deadline)
+        except BaseException:
+            await running.leave()
+            raise
+        await running.stop()
+        return await self.conclude(claim, running.explain())
+
+    async def _supervise(self, claim: Claim, running: RunningBuild, deadline: datetime) -> None:
         """Renew the lease until the builder ends. Raises LostLease."""
         loop = asyncio.get_running_loop()
-        stop_at = loop.time() + self._build_timeout.total_seconds() + _DEADLINE_GRACE_S
+        left_s = (deadline - datetime.now(UTC)).total_seconds()
+        stop_at = loop.time() + left_s + _DEADLINE_GRACE_S
         held_until = loop.time() + LEASE.total_seconds()
         waiting = asyncio.ensure_future(running.wait())
         while True:
@@ -131,14 +159,14 @@ class Worker:
             if loop.time() > stop_at:
                 await running.stop()
 
-    async def _outcome(self, claim: Claim, canceled: bool) -> Outcome:
+    async def _outcome(self, claim: Claim, canceled: bool, explanation: Failure | None) -> Outcome:
         try:
             log = await fetch_build_log(self._store, claim.project_id, claim.deployment_id)
         except ArchiveDamaged:
             logger.exception("the log of %s is damaged", claim.deployment_id)
             log = None
         result = log.result if log else None
-        return decide_outcome(result, attempt=claim.attempt, canceled=canceled)
+        return decide_outcome(result, attempt=claim.attempt, canceled=canceled, explanation=explanation)
 
     async def _record(self, claim: Claim, outcome: Outcome) -> Status:
         """Write the outcome; the log is whole in the archive before anybody can see the end."""
@@ -202,6 +230,9 @@ class Worker:
             return 1
 
     async def _give_back(self, claim: Claim) -> None:
+        if self._launcher.outlives_server:
+            await self._let_lapse(claim)
+            return
         await self._complete_log(claim, Retry())
         try:
             status = await queue.requeue(self._pool, claim)
@@ -209,6 +240,13 @@ class Worker:
             logger.warning("deployment %s waits for its lease to lapse: %s", claim.deployment_id, error)
         else:
             await self._announce(claim, status)
+
+    async def _let_lapse(self, claim: Claim) -> None:
+        """Another worker may go on with the attempt now; without this it may when the lease has run out."""
+        try:
+            await queue.renew_lease(self._pool, claim, timedelta(0))
+        except _LOST_OR_AWAY as error:
+            logger.warning("deployment %s waits for its lease to lapse: %s", claim.deployment_id, error)
 
     async def _announce(self, claim: Claim, status: Status) -> None:
         await self._announcer.announce(StatusChanged(claim.deployment_id, status))
