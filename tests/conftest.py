@@ -1,6 +1,7 @@
 """What every test may ask for. Each fixture is a real server or program; see ``tests/parts``."""
 
 from tests.parts.browser import chromium
+from tests.parts.containers import docker_host
 from tests.parts.databases import database, migrated_template, postgres_dsn, redis_url, servers
 from tests.parts.git import git_server
 from tests.parts.leftovers import no_process_is_left_behind
@@ -9,6 +10,7 @@ from tests.parts.server import new_server, server, stranger, user, visitor
 __all__ = [
     "chromium",
     "database",
+    "docker_host",
     "git_server",
     "migrated_template",
     "new_server",
