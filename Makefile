@@ -11,16 +11,23 @@ INSTALLED := .venv/.installed-from-lock
 # Tests wait for processes and networks most of the time, so two cores have work for four.
 TEST_WORKERS := 4
 
+BUILDER_IMAGE ?= scalemesh-builder
+# Without a Docker that runs: buildah in its plainest way, which works inside a container too.
+BUILD_IMAGE ?= $(if $(shell docker ps >/dev/null 2>&1 && echo yes),docker build,\
+	buildah build --layers --isolation chroot --network host)
+
 # uv must use the Python of this machine, not fetch one.
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench bench-builds clean browser
+.PHONY: help run demo test test-containers builder-image check bench bench-builds clean browser
 
 help:
 	@echo 'make run     start Scale Mesh on http://localhost:9000'
 	@echo 'make demo    deploy an example app from its repository to a URL, and fetch its page'
 	@echo 'make test    run the tests, browser tests included'
+	@echo 'make builder-image    build the image for BUILDER=docker'
+	@echo 'make test-containers  run the tests that need it, on Docker or Podman'
 	@echo 'make check   run ruff, mypy and import-linter'
 	@echo 'make bench   measure speed and memory'
 	@echo 'make bench-builds  measure builds against the same commands by hand, and large uploads'
@@ -34,6 +41,13 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) browser
 	$(RUN) -m pytest --numprocesses $(TEST_WORKERS) --dist worksteal
+
+# Not part of `make test`: the image takes two minutes to build, and few machines have an engine.
+test-containers: $(INSTALLED) builder-image
+	TEST_CONTAINERS=1 $(RUN) -m pytest -m containers
+
+builder-image:
+	$(BUILD_IMAGE) -t $(BUILDER_IMAGE) builder/
 
 check: $(INSTALLED)
 	.venv/bin/ruff check .

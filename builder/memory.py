@@ -3,6 +3,13 @@
 import asyncio
 from asyncio.subprocess import Process
 from collections.abc import Callable
+from pathlib import Path
+
+_OOM_COUNTS = (
+    Path("/sys/fs/cgroup/memory.events"),
+    Path("/sys/fs/cgroup/memory/memory.oom_control"),
+)
+"""Of control groups' version 2 and 1."""
 
 INTERVAL_S = 0.25
 """A build can take about a gigabyte in that time; the limit leaves the machine that much."""
@@ -19,6 +26,21 @@ async def watch_memory(process: Process, limit_bytes: int, kill: Callable[[Proce
         if used_bytes > limit_bytes:
             kill(process)
             return used_bytes
+
+
+def oom_kills() -> int:
+    """How many processes of this control group the kernel has ended for want of memory.
+
+    A container's own group is the one it sees. 0 where there is no such count.
+    """
+    for path in _OOM_COUNTS:
+        try:
+            words = path.read_text().split()
+        except OSError:
+            continue
+        if "oom_kill" in words:
+            return int(words[words.index("oom_kill") + 1])
+    return 0
 
 
 def _resident_bytes(pid: int) -> int:

@@ -52,7 +52,8 @@ async def prepare_runner(
         python=python,
     )
     uid = sandbox.uid
-    if not sandboxed:
+    # The first process of a pid namespace is a container's, and the container is the sandbox.
+    if not sandboxed and os.getpid() != 1:
         log.say(
             Phase.INSTALL,
             "WARNING: there is no sandbox. The build's commands can read and change what "

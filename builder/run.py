@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from builder.contract import SandboxMode
+from builder.contract import MIB, SandboxMode
 from builder.errors import BuildError, Code, ExitStatus
 from builder.log import BuildLog, Phase
-from builder.memory import watch_memory
+from builder.memory import oom_kills, watch_memory
 from builder.process import Finished, run_process
 from builder.sandbox import Sandbox, sandboxed, unsandboxed
 from builder.workspace import VIEW, Workspace
@@ -65,6 +65,7 @@ class Runner:
             nonlocal watch
             watch = asyncio.create_task(watch_memory(process, self.memory_bytes, kill))
 
+        killed_before = oom_kills()
         try:
             finished = await run_process(
                 argv,
@@ -76,7 +77,12 @@ class Runner:
                 started=started,
             )
             if watch is not None and watch.done() and watch.result() > self.memory_bytes:
-                raise _out_of_memory(watch.result(), self.memory_bytes, command)
+                used, limit = watch.result() // MIB, self.memory_bytes // MIB
+                raise _out_of_memory(f"used {used:,} MiB of memory; the limit is {limit:,} MiB", command)
+            if finished.status != 0 and oom_kills() > killed_before:
+                raise _out_of_memory(
+                    "was ended by the kernel, because it had used all of its memory", command
+                )
             return finished
         finally:
             if watch is not None:
@@ -171,10 +177,9 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _out_of_memory(used_bytes: int, limit_bytes: int, command: str) -> BuildError:
-    mib = 1024 * 1024
+def _out_of_memory(how: str, command: str) -> BuildError:
     return BuildError(
         Code.OUT_OF_MEMORY,
-        f"`{command}` used {used_bytes // mib:,} MiB of memory; the limit is {limit_bytes // mib:,} MiB.",
+        f"`{command}` {how}.",
         "Make the build need less memory, for example without source maps or with fewer parallel workers.",
     )

@@ -102,7 +102,8 @@ def _parents(mounts: tuple[Mount, ...]) -> list[str]:
 
 def unsandboxed(sandbox: Sandbox, *, env_file: Path, cwd: PurePosixPath, command: str) -> list[str]:
     """``command`` as a plain child: another uid where the builder is root, and limits where there are any."""
-    enter = '. "$2" && cd "$3" && exec sh -c "$1"'
+    # Where a container's memory limit is reached, the kernel is to end the commands and not the builder.
+    enter = '{ echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null; . "$2" && cd "$3" && exec sh -c "$1"'
     return [*_limited(sandbox), "sh", "-c", enter, "sh", command, str(env_file), str(cwd)]
 
 

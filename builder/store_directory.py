@@ -121,9 +121,10 @@ class DirectoryStore:
         path = self._root / key
         part = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(path.parent)
             try:
                 write(part)
+                _give_to_owner(part)
                 part.replace(path)
             except BaseException:
                 part.unlink(missing_ok=True)
@@ -157,3 +158,17 @@ def _synchronise(root: Path) -> None:
             raise OSError(number, os.strerror(number))
     finally:
         os.close(descriptor)
+
+
+def _make_directory(path: Path) -> None:
+    if not path.is_dir():
+        _make_directory(path.parent)
+        path.mkdir(exist_ok=True)
+        _give_to_owner(path)
+
+
+def _give_to_owner(path: Path) -> None:
+    """In a container the builder is root and the store another user's, who is to remove it one day."""
+    if os.geteuid() == 0:
+        directory = path.parent.stat()
+        os.chown(path, directory.st_uid, directory.st_gid)

@@ -20,9 +20,8 @@ from scalemesh.artifacts.store import StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox
 from scalemesh.auth.throttle import Throttle
 from scalemesh.builds.dispatcher import Dispatcher
-from scalemesh.builds.isolation import choose_sandbox
 from scalemesh.builds.order import BuildPlace
-from scalemesh.builds.process import ProcessLauncher
+from scalemesh.builds.place import Place, open_place
 from scalemesh.builds.worker import Worker
 from scalemesh.db import pool as database
 from scalemesh.db import sites as site_routes
@@ -63,7 +62,7 @@ class CannotListen(Exception):
     """The address is taken or not this machine's; the sentence says what to do."""
 
 
-def init_app(settings: Settings, resources: Resources, sandbox: str) -> web.Application:
+def init_app(settings: Settings, resources: Resources, place: Place) -> web.Application:
     hub = Hub()
     secrets = SecretBox(resources.session_key)
     announcer = Announcer(resources.redis)
@@ -71,15 +70,16 @@ def init_app(settings: Settings, resources: Resources, sandbox: str) -> web.Appl
         resources.pool,
         resources.redis,
         resources.store,
-        ProcessLauncher(),
+        place.launcher,
         secrets,
         BuildPlace(
             artifacts=resources.store.url,
             s3_endpoint_url=settings.s3_endpoint_url,
             redis_url=resources.redis_url,
-            sandbox=sandbox,
+            sandbox=place.sandbox,
             allow_local_repos=settings.allow_local_repos,
             examples=resources.examples,
+            memory_bytes=settings.build_memory_mib * 1024 * 1024,
         ),
         site_url=settings.site_url,
     )
@@ -148,12 +148,11 @@ def init_app(settings: Settings, resources: Resources, sandbox: str) -> web.Appl
 
 @asynccontextmanager
 async def running_server(settings: Settings, listener: socket.socket) -> AsyncIterator[None]:
-    """Serves on ``listener`` inside the block; raises what ``open_resources`` and ``choose_sandbox`` do."""
-    sandbox = await choose_sandbox(settings)
-    async with open_resources(settings) as resources:
+    """Serves on ``listener`` inside the block; raises what ``open_place`` and ``open_resources`` do."""
+    async with open_place(settings) as place, open_resources(settings) as resources:
         await _warn_of_what_is_away(resources)
         runner = web.AppRunner(
-            init_app(settings, resources, sandbox),
+            init_app(settings, resources, place),
             access_log=None,
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=_LINGERING_S,

@@ -46,7 +46,10 @@ class Settings(BaseSettings):
     redis_url: str = Field("", alias="REDIS_URL")
     s3_bucket: str = Field("", alias="S3_BUCKET")
     s3_endpoint_url: str = Field("", alias="S3_ENDPOINT_URL")
-    builder: Literal["process"] = Field("process", alias="BUILDER")
+    builder: Literal["process", "docker"] = Field("process", alias="BUILDER")
+    docker_host: str = Field("unix:///var/run/docker.sock", alias="DOCKER_HOST")
+    docker_network: str = Field("", alias="DOCKER_NETWORK", description="Empty: the engine's default.")
+    builder_image: str = Field("scalemesh-builder", alias="BUILDER_IMAGE")
     build_timeout_s: int = Field(900, alias="BUILD_TIMEOUT_S", ge=10, le=6 * 3600)
     # A build uses about one core and up to a gigabyte; two keep a small machine responsive.
     build_concurrency: int = Field(2, alias="BUILD_CONCURRENCY", ge=1, le=64)
@@ -54,6 +57,10 @@ class Settings(BaseSettings):
     builds_per_user: int = Field(2, alias="BUILDS_PER_USER", ge=1, le=64)
     # Whoever waits an hour should be told that something is wrong rather than go on waiting.
     build_queue_timeout_s: int = Field(3600, alias="BUILD_QUEUE_TIMEOUT_S", ge=10, le=24 * 3600)
+    # Enough for every framework's own examples; a machine with less should build less at once.
+    build_memory_mib: int = Field(4096, alias="BUILD_MEMORY_MIB", ge=256)
+    # Of a container; bundlers use more threads than they gain from.
+    build_cpus: float = Field(2.0, alias="BUILD_CPUS", gt=0)
     build_sandbox: Literal["bwrap", "none"] | None = Field(None, alias="BUILD_SANDBOX")
     git_allowed_hosts: CommaList = Field((), alias="GIT_ALLOWED_HOSTS")
     allow_local_repos: bool = Field(False, alias="ALLOW_LOCAL_REPOS")
@@ -145,7 +152,18 @@ class Settings(BaseSettings):
                 "BUILD_SANDBOX=none runs strangers' code as this server's user, which is accepted only "
                 "while HOST is a loopback address: install bubblewrap, or set HOST=127.0.0.1"
             )
+        if self.builder == "docker":
+            self._containers_reach_what_they_need()
         return self
+
+    def _containers_reach_what_they_need(self) -> None:
+        if not self.docker_host.startswith(("unix://", "tcp://", "http://", "https://")):
+            raise ValueError("DOCKER_HOST must begin with unix://, tcp:// or https://")
+        if not self.docker_host.startswith("unix://") and (not self.s3_bucket or self.embeds_redis):
+            raise ValueError(
+                "DOCKER_HOST is reached over the network, so its containers can't use files and sockets "
+                "of this machine: set S3_BUCKET and REDIS_URL, or use a unix:// DOCKER_HOST"
+            )
 
     @property
     def database(self) -> str:

@@ -2,6 +2,7 @@
 
 from tests.artifacts.s3_server import s3_server
 from tests.parts.browser import chromium
+from tests.parts.containers import docker_host
 from tests.parts.databases import database, migrated_template, postgres_dsn, redis_url, servers
 from tests.parts.git import git_server
 from tests.parts.leftovers import no_process_is_left_behind
@@ -10,6 +11,7 @@ from tests.parts.server import new_server, server, stranger, user, visitor
 __all__ = [
     "chromium",
     "database",
+    "docker_host",
     "git_server",
     "migrated_template",
     "new_server",

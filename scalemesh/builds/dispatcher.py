@@ -5,16 +5,17 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
+from scalemesh.builds.launcher import LauncherAway
 from scalemesh.builds.outcome import WAITED_TOO_LONG
 from scalemesh.builds.worker import LEASE, Worker
 from scalemesh.db import projects, queue, sessions
 from scalemesh.db.pool import UNAVAILABLE, Pool
-from scalemesh.db.queue import LostLease
+from scalemesh.db.queue import Claim, LostLease
 from scalemesh.keys import project_prefix
 from scalemesh.logs.events import Announcer, StatusChanged
 from scalemesh.model import QueueLimits, Status
@@ -24,12 +25,13 @@ logger = logging.getLogger(__name__)
 # A deploy in this process wakes the dispatcher at once; this is for those that other processes queued.
 _POLL_S = 1.0
 _SWEEP_S = 1.0
+_ORPHANS_S = 10.0
 _TIDY_S = 60.0
 _TIDY_PROJECTS = 10
 # A builder whose server is gone ends within 5 s of that; before, its deployment must not be built again.
 _ORPHAN_GRACE = timedelta(seconds=5)
 
-_AWAY: tuple[type[Exception], ...] = (StoreUnavailable, *UNAVAILABLE)
+_AWAY: tuple[type[Exception], ...] = (LauncherAway, StoreUnavailable, *UNAVAILABLE)
 
 
 class Dispatcher:
@@ -68,12 +70,13 @@ class Dispatcher:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Dispatches inside the block; at its end builds are stopped and given back to the queue."""
+        """Dispatches inside the block; at its end builds are given back, those of a child process stopped."""
         if self._alone:
             await queue.shorten_leases(self._pool, _ORPHAN_GRACE)
         loops = [
             asyncio.create_task(self._claim_for_ever(), name="dispatcher"),
             asyncio.create_task(_every(_SWEEP_S, self._sweep), name="lease sweep"),
+            asyncio.create_task(_every(_ORPHANS_S, self._worker.remove_orphans), name="orphans"),
             asyncio.create_task(_every(_TIDY_S, self._tidy), name="tidy"),
         ]
         try:
@@ -108,10 +111,13 @@ class Dispatcher:
         )
         if claim is None:
             return False
-        task = asyncio.create_task(self._worker.build(claim), name=f"build {claim.deployment_id}")
+        self._start(claim, self._worker.build(claim))
+        return True
+
+    def _start(self, claim: Claim, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work, name=f"build {claim.deployment_id}")
         self._builds.add(task)
         task.add_done_callback(self._ended)
-        return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._builds.discard(task)
@@ -120,11 +126,22 @@ class Dispatcher:
             logger.error("%s broke; its lease will lapse", task.get_name(), exc_info=error)
 
     async def _sweep(self) -> None:
-        sweeper = f"{self._name}:sweep"
-        while claim := await queue.take_over_lapsed(self._pool, worker=sweeper, lease=LEASE):
+        while True:
+            # Each time another name: it keeps out this process's own earlier worker as well.
+            sweeper = f"{self._name}:{secrets.token_hex(3)}"
+            claim = await queue.take_over_lapsed(self._pool, worker=sweeper, lease=LEASE)
+            if claim is None:
+                break
             try:
+                if running := await self._worker.resume(claim):
+                    logger.warning("deployment %s lost its worker and is followed here", claim.deployment_id)
+                    self._start(claim, self._worker.follow(claim, running))
+                    continue
                 status = await self._worker.conclude(claim)
             except LostLease:
+                continue
+            except LauncherAway as error:
+                logger.warning("deployment %s is asked for again later: %s", claim.deployment_id, error)
                 continue
             logger.warning("deployment %s lost its worker and is %s now", claim.deployment_id, status)
             await self._announcer.announce(StatusChanged(claim.deployment_id, status))

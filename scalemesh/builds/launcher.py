@@ -1,13 +1,26 @@
 """What a launcher promises."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from scalemesh.model import DeploymentID
+from scalemesh.model import DeploymentID, Failure
 
 
 class LaunchFailed(Exception):
     """The builder could not be started; nothing of it runs. Not the user's fault."""
+
+
+class LauncherAway(Exception):
+    """The launcher can't say now what runs; the same question may have an answer later."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildID:
+    """One attempt of one deployment: at most one builder runs under it."""
+
+    deployment_id: DeploymentID
+    attempt: int
 
 
 class RunningBuild(Protocol):
@@ -23,7 +36,29 @@ class RunningBuild(Protocol):
         ``canceled`` is for the log's last line: whether somebody wanted this, or the server goes away.
         """
 
+    async def leave(self) -> None:
+        """Follow it no longer. It goes on where the launcher's builds outlive the server, and else stops."""
+
+    def explain(self) -> Failure | None:
+        """After the end: what the launcher knows of its cause and the builder could not write down."""
+
 
 class Launcher(Protocol):
+    @property
+    def outlives_server(self) -> bool:
+        """Whether a build goes on without the server that launched it, so that ``resume`` finds it."""
+
     async def launch(self, deployment_id: DeploymentID, environment: Mapping[str, str]) -> RunningBuild:
         """Start a builder with ``environment``, the builder contract's variables. Raises LaunchFailed."""
+
+    async def resume(self, build: BuildID) -> RunningBuild | None:
+        """The builder that another worker launched, perhaps ended by now; None where nothing of it is left.
+
+        Raises LauncherAway.
+        """
+
+    async def list_builds(self) -> Collection[BuildID]:
+        """All that outlived their worker so far, ended ones too. Raises LauncherAway."""
+
+    async def remove(self, build: BuildID) -> None:
+        """Return once nothing is left of ``build``; it may be gone already. Raises LauncherAway."""

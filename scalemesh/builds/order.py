@@ -20,6 +20,7 @@ class BuildPlace:
     sandbox: str
     allow_local_repos: bool
     examples: Path
+    memory_bytes: int | None = None
 
 
 def builder_environment(
@@ -55,6 +56,7 @@ def builder_environment(
         "LOG_FIRST_SEQ": str(first_seq),
         "BUILD_DEADLINE": claim.deadline.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "BUILD_SANDBOX": place.sandbox,
+        "BUILD_MEMORY_BYTES": str(place.memory_bytes or ""),
         "SITE_URL": site_url,
     }
     return {name: value for name, value in variables.items() if value}

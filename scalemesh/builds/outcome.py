@@ -14,6 +14,8 @@ LOST = Failure(
 )
 # What a builder says that was told to stop: no reason for anything.
 _INTERRUPTED = ("canceled", "server_lost")
+# A command of the user's ended with a status that is not 0, and the builder knows no more than that.
+_UNEXPLAINED_BY_BUILDER = ("build_failed", "install_failed")
 _UNEXPLAINED = Failure(
     code="build_failed",
     message="The build failed.",
@@ -51,11 +53,14 @@ class Retry:
 Outcome = Publish | Fail | Cancel | Retry
 
 
-def decide_outcome(result: BuildResult | None, *, attempt: int, canceled: bool) -> Outcome:
+def decide_outcome(
+    result: BuildResult | None, *, attempt: int, canceled: bool, explanation: Failure | None = None
+) -> Outcome:
     """``result`` is what the archive says, of this attempt or of one before it, or None.
 
     The builder writes it at its very end, so without one it was lost, whatever its exit status. A cancel
-    that came too late, after the upload was whole, is still a cancel: nothing went live.
+    that came too late, after the upload was whole, is still a cancel: nothing went live. ``explanation`` is
+    the launcher's own for the end, and goes before a failure that the builder could not explain.
     """
     if result is not None and result.attempt != attempt:
         result = None
@@ -65,6 +70,8 @@ def decide_outcome(result: BuildResult | None, *, attempt: int, canceled: bool) 
     if result is not None and result.exit == 0:
         return Publish(facts)
     failure = result.failure if result else None
+    if explanation is not None and (failure is None or failure.code in _UNEXPLAINED_BY_BUILDER):
+        return Fail(explanation, facts)
     if result is not None and result.exit in (1, 2):
         return Fail(failure or _UNEXPLAINED, facts)
     if attempt < MAX_ATTEMPTS:

@@ -7,13 +7,13 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import psutil
 
-from scalemesh.builds.launcher import LaunchFailed, RunningBuild
-from scalemesh.model import DeploymentID
+from scalemesh.builds.launcher import BuildID, LaunchFailed, RunningBuild
+from scalemesh.model import DeploymentID, Failure
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ _PASSED_ON_ANY_CASE = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 
 class ProcessLauncher:
     """``python -m builder`` in a session of its own, ended with this process by the pipe that it reads."""
+
+    outlives_server = False
 
     def __init__(self) -> None:
         self._uids_in_use: set[int] = set()
@@ -67,6 +69,15 @@ class ProcessLauncher:
                 return ProcessBuild(process, deployment_id, at_end.pop_all().close)
         except OSError as error:
             raise LaunchFailed(str(error)) from error
+
+    async def resume(self, build: BuildID) -> RunningBuild | None:
+        return None
+
+    async def list_builds(self) -> Collection[BuildID]:
+        return ()
+
+    async def remove(self, build: BuildID) -> None:
+        pass
 
     def _take_uid(self) -> int:
         uid = _FIRST_BUILD_UID
@@ -105,6 +116,12 @@ class ProcessBuild:
             logger.warning("the builder of %s does not stop, killing it", self._deployment_id)
             _kill_tree(self._process.pid)
             await self.wait()
+
+    async def leave(self) -> None:
+        await self.stop()
+
+    def explain(self) -> Failure | None:
+        return None
 
     def _let_go(self) -> None:
         assert self._process.stdin is not None

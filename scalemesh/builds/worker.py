@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox, SecretUnreadable
-from scalemesh.builds.launcher import Launcher, LaunchFailed, RunningBuild
+from scalemesh.builds.launcher import BuildID, Launcher, LaunchFailed, RunningBuild
 from scalemesh.builds.order import BuildPlace, builder_environment
 from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, decide_outcome
 from scalemesh.db import queue
@@ -66,14 +66,23 @@ class Worker:
         self._announcer = Announcer(redis)
 
     async def build(self, claim: Claim) -> None:
-        """Build, and write down what came of it. Canceled, it stops the builder and gives the claim back."""
+        """Build, and write down what came of it. Canceled, it leaves the builder and gives the claim back."""
+        await self._to_its_end(claim, lambda: self._run(claim))
+
+    async def resume(self, claim: Claim) -> RunningBuild | None:
+        """The builder of a claim that was another worker's, for ``follow``. Raises LauncherAway."""
+        return await self._launcher.resume(BuildID(claim.deployment_id, claim.attempt))
+
+    async def follow(self, claim: Claim, running: RunningBuild) -> None:
+        """As ``build``, with a builder that runs already."""
+        await self._to_its_end(claim, lambda: self._follow(claim, running))
+
+    async def _to_its_end(self, claim: Claim, work: Callable[[], Awaitable[RunningBuild | None]]) -> None:
         try:
             await self._announce(claim, Status.BUILDING)
-            running = await self._run(claim)
+            running = await work()
         except LostLease:
-            logger.warning(
-                "deployment %s was taken from this worker; its build is stopped", claim.deployment_id
-            )
+            logger.warning("deployment %s was taken from this worker", claim.deployment_id)
         except asyncio.CancelledError:
             await self._give_back(claim)
             raise
@@ -81,11 +90,23 @@ class Worker:
             if running is not None:
                 await _let_save(running)
 
-    async def conclude(self, claim: Claim) -> Status:
-        """Write down what came of a build that nobody works on any more. Raises LostLease."""
+    async def conclude(self, claim: Claim, explanation: Failure | None = None) -> Status:
+        """Write down what came of a build that nobody works on any more. Raises LostLease.
+
+        ``explanation`` is the launcher's, where it knows more than the builder's log.
+        """
         canceled = await _persistently(lambda: queue.renew_lease(self._pool, claim, LEASE))
-        outcome = await _persistently(lambda: self._outcome(claim, canceled))
+        outcome = await _persistently(lambda: self._outcome(claim, canceled, explanation))
         return await self._record(claim, outcome)
+
+    async def remove_orphans(self) -> None:
+        """End builders whose deployment no worker will ask for again. Raises LauncherAway."""
+        # In this order: a builder that is found has a claim from before it, so a missing one is past.
+        if found := set(await self._launcher.list_builds()):
+            building = await queue.list_attempts_building(self._pool)
+            for build in found - {BuildID(*attempt) for attempt in building}:
+                logger.warning("removing what is left of %s, attempt %d", build.deployment_id, build.attempt)
+                await self._launcher.remove(build)
 
     async def _run(self, claim: Claim) -> RunningBuild | None:
         """The builder whose outcome is written down; it may still be saving what later builds can use."""
@@ -108,30 +129,38 @@ class Worker:
             logger.error("could not launch a builder: %s", error)  # noqa: TRY400 - the message says it all
             await self._announce(claim, await self.conclude(claim))
             return None
+        return await self._follow(claim, running)
+
+    async def _follow(self, claim: Claim, running: RunningBuild) -> RunningBuild | None:
         try:
             archived = await self._supervise(claim, running)
             if not archived:
                 await running.stop()
-            status = await self.conclude(claim)
+            status = await self.conclude(claim, running.explain())
             await self._announce(claim, status)
         except BaseException:
-            await running.stop()
+            await running.leave()
             raise
-        if status is Status.CANCELED:
+        if archived and status is Status.CANCELED:
             await running.stop()
-        return running
+            return None
+        return running if archived else None
 
     async def _supervise(self, claim: Claim, running: RunningBuild) -> bool:
         """Renew the lease until the builder has stored its log, or ended without. Raises LostLease."""
-        archived = asyncio.create_task(
-            stream.wait_until_archived(self._redis, claim.deployment_id, claim.attempt), name="archived"
-        )
+        archived = asyncio.create_task(self._until_archived(claim), name="archived")
         try:
             await self._renew_until_done(claim, running, archived)
             return archived.done()
         finally:
             archived.cancel()
             await asyncio.wait({archived})
+
+    async def _until_archived(self, claim: Claim) -> None:
+        if self._launcher.outlives_server:
+            # Such a builder would pass for an orphan while it saves its caches, so its end is waited for.
+            await asyncio.Event().wait()
+        await stream.wait_until_archived(self._redis, claim.deployment_id, claim.attempt)
 
     async def _renew_until_done(
         self, claim: Claim, running: RunningBuild, archived: "asyncio.Task[None]"
@@ -156,14 +185,14 @@ class Worker:
             if loop.time() > stop_at:
                 await running.stop()
 
-    async def _outcome(self, claim: Claim, canceled: bool) -> Outcome:
+    async def _outcome(self, claim: Claim, canceled: bool, explanation: Failure | None) -> Outcome:
         try:
             log = await fetch_build_log(self._store, claim.project_id, claim.deployment_id)
         except ArchiveDamaged:
             logger.exception("the log of %s is damaged", claim.deployment_id)
             log = None
         result = log.result if log else None
-        return decide_outcome(result, attempt=claim.attempt, canceled=canceled)
+        return decide_outcome(result, attempt=claim.attempt, canceled=canceled, explanation=explanation)
 
     async def _record(self, claim: Claim, outcome: Outcome) -> Status:
         """Write the outcome; the log is whole in the archive before anybody can see the end."""
@@ -227,6 +256,9 @@ class Worker:
             return 1
 
     async def _give_back(self, claim: Claim) -> None:
+        if self._launcher.outlives_server:
+            await self._let_lapse(claim)
+            return
         await self._complete_log(claim, Retry())
         try:
             status = await queue.requeue(self._pool, claim)
@@ -234,6 +266,13 @@ class Worker:
             logger.warning("deployment %s waits for its lease to lapse: %s", claim.deployment_id, error)
         else:
             await self._announce(claim, status)
+
+    async def _let_lapse(self, claim: Claim) -> None:
+        """Another worker may go on with the attempt now; without this it may when the lease has run out."""
+        try:
+            await queue.renew_lease(self._pool, claim, timedelta(0))
+        except _LOST_OR_AWAY as error:
+            logger.warning("deployment %s waits for its lease to lapse: %s", claim.deployment_id, error)
 
     async def _announce(self, claim: Claim, status: Status) -> None:
         await self._announcer.announce(StatusChanged(claim.deployment_id, status))

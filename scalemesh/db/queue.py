@@ -163,7 +163,7 @@ async def expire_waiting(pool: Pool, *, longest: timedelta, failure: Failure) ->
 async def take_over_lapsed(pool: Pool, *, worker: str, lease: timedelta) -> Claim | None:
     """Take a deployment from a worker whose lease ran out, or None. The attempt stays the same.
 
-    ``worker`` must be a name that builds nothing itself, or the old worker is not kept out.
+    ``worker`` must be a name that no claim had before, or the old worker is not kept out.
     """
     row = await pool.fetchrow(
         f"""
@@ -200,6 +200,18 @@ async def shorten_leases(pool: Pool, left: timedelta) -> None:
         """,
         left,
     )
+
+
+async def list_attempts_building(pool: Pool) -> list[tuple[DeploymentID, int]]:
+    """Of every server; as many as the limit on builds at once."""
+    rows = await pool.fetch(
+        """
+        SELECT id, attempt
+        FROM deployments
+        WHERE status = 'building'
+        """
+    )
+    return [(DeploymentID(row["id"]), row["attempt"]) for row in rows]
 
 
 async def renew_lease(pool: Pool, claim: Claim, lease: timedelta) -> bool:

@@ -14,7 +14,7 @@ from scalemesh.embedded.errors import DataDirInUse, DataDirUnusable
 _SOCKET_PATH_LIMIT_BYTES = 103
 """A Unix socket's address has 104 bytes on macOS and 108 on Linux, its final NUL included."""
 
-_LONGEST_SOCKET_NAME = "/.s.PGSQL.5432"
+_LONGEST_SOCKET_NAME = "/valkey/valkey.sock"
 
 
 @contextmanager

@@ -28,7 +28,10 @@ async def embedded_valkey(data_dir: Path) -> AsyncIterator[str]:
     directory = data_dir / "valkey"
     program = valkey_server()
     directory.mkdir(mode=0o700, exist_ok=True)
-    socket = socket_dir(data_dir) / "valkey.sock"
+    # In a directory of its own, which a build's container can be given without the other sockets.
+    sockets = socket_dir(data_dir) / "valkey"
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    socket = sockets / "valkey.sock"
     server = KeptServer(
         name="Valkey",
         run_as=(),

@@ -51,3 +51,20 @@ def test_a_failure_without_a_reason_still_has_a_sentence() -> None:
     outcome = decide_outcome(replace(FAILED, failure=None), attempt=1, canceled=False)
     assert isinstance(outcome, Fail)
     assert outcome.failure.code == "build_failed"
+
+
+GREEDY = Failure("out_of_memory", "Too much.", "Need less.")
+EXPLAINED: list[tuple[str, BuildResult | None, bool, Outcome]] = [
+    ("a builder without a last word", None, False, Fail(GREEDY, BuildFacts())),
+    ("a command that failed", FAILED, False, Fail(GREEDY, FACTS)),
+    ("a failure that the builder knows more of", replace(FAILED, failure=AWAY), False, Fail(AWAY, FACTS)),
+    ("a whole upload", READY, False, Publish(FACTS)),
+    ("a cancel", None, True, Cancel(BuildFacts())),
+]
+
+
+@pytest.mark.parametrize(
+    ("result", "canceled", "outcome"), [row[1:] for row in EXPLAINED], ids=[row[0] for row in EXPLAINED]
+)
+def test_what_the_launcher_knows_of(result: BuildResult | None, canceled: bool, outcome: Outcome) -> None:
+    assert decide_outcome(result, attempt=1, canceled=canceled, explanation=GREEDY) == outcome

@@ -62,7 +62,8 @@ async def until(happened: Callable[[], bool]) -> None:
 
 
 def paths_of_sockets(data_dir: Path) -> list[str]:
-    return sorted(path.name for path in (data_dir / "run").iterdir() if path.is_socket())
+    run = data_dir / "run"
+    return sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_socket())
 
 
 async def test_both_servers_answer_and_listen_on_private_unix_sockets_only(data_dir: Path) -> None:
@@ -72,7 +73,7 @@ async def test_both_servers_answer_and_listen_on_private_unix_sockets_only(data_
         assert await query(servers.database_url, "SELECT current_database()") == "scalemesh"
         async with Redis.from_url(servers.redis_url) as client:
             assert await client.ping()
-        assert paths_of_sockets(data_dir) == [".s.PGSQL.5432", "valkey.sock"]
+        assert paths_of_sockets(data_dir) == [".s.PGSQL.5432", "valkey/valkey.sock"]
         assert stat.S_IMODE((data_dir / "run").stat().st_mode) == 0o700
         running = servers_in(data_dir)
         assert {process.name() for process in running} == {"postgres", "valkey-server"}

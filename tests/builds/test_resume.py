@@ -1,0 +1,217 @@
+"""Builds that outlive their server: followed by whoever takes their lease, and left by whoever lost it.
+
+The launcher here keeps its builds in this process; ``test_docker`` has real containers.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from scalemesh.artifacts import DirectoryStore
+from scalemesh.auth.secretbox import SecretBox
+from scalemesh.builds.dispatcher import Dispatcher
+from scalemesh.builds.launcher import BuildID, LauncherAway, RunningBuild
+from scalemesh.builds.order import BuildPlace
+from scalemesh.builds.worker import Worker
+from scalemesh.db.deployments import request_cancel
+from scalemesh.db.pool import Pool
+from scalemesh.db.queue import Claim
+from scalemesh.logs.archive import BuildLog, BuildResult, write_build_log
+from scalemesh.logs.events import Announcer
+from scalemesh.model import DeploymentID, Failure, LogLine, QueueLimits
+from tests.db.rows import Rows
+from tests.parts.server import eventually
+
+GREEDY = Failure("out_of_memory", "Too much.", "Need less.")
+
+
+@dataclass
+class KeptBuild:
+    failure: Failure | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: list[bool] = field(default_factory=list)
+    left: int = 0
+
+    async def wait(self) -> int:
+        await self.ended.wait()
+        return 0
+
+    async def stop(self, *, canceled: bool = False) -> None:
+        self.stopped.append(canceled)
+        self.ended.set()
+
+    async def leave(self) -> None:
+        self.left += 1
+
+    def explain(self) -> Failure | None:
+        return self.failure
+
+
+@dataclass
+class KeptBuilds:
+    builds: dict[BuildID, KeptBuild] = field(default_factory=dict)
+    away: bool = False
+    outlives_server: bool = True
+
+    async def launch(self, deployment_id: DeploymentID, environment: Mapping[str, str]) -> RunningBuild:
+        return self.builds.setdefault(BuildID(deployment_id, int(environment["ATTEMPT"])), KeptBuild())
+
+    async def resume(self, build: BuildID) -> RunningBuild | None:
+        if self.away:
+            raise LauncherAway("restarting")
+        return self.builds.get(build)
+
+    async def list_builds(self) -> Collection[BuildID]:
+        return list(self.builds)
+
+    async def remove(self, build: BuildID) -> None:
+        del self.builds[build]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Fleet of one database and one launcher, started and ended at will."""
+
+    rows: Rows
+    redis: Redis
+    redis_url: str
+    store: DirectoryStore
+    launcher: KeptBuilds
+
+    def dispatcher(self, *, concurrency: int = 0) -> Dispatcher:
+        worker = Worker(
+            self.rows.pool,
+            self.redis,
+            self.store,
+            self.launcher,
+            SecretBox("a key for tests only"),
+            BuildPlace(
+                artifacts=self.store.url,
+                s3_endpoint_url="",
+                redis_url=self.redis_url,
+                sandbox="none",
+                allow_local_repos=False,
+                examples=Path("/nonexistent"),
+            ),
+            site_url=lambda slug: f"http://{slug}.localhost",
+        )
+        announcer = Announcer(self.redis)
+        return Dispatcher(
+            self.rows.pool,
+            self.store,
+            worker,
+            announcer,
+            limits=QueueLimits(builds=concurrency, builds_per_user=1),
+            build_timeout=timedelta(seconds=60),
+            queue_timeout=timedelta(hours=1),
+            alone=False,
+        )
+
+    async def publish(self, claim: Claim) -> None:
+        """As the builder does at its end."""
+        result = BuildResult(claim.attempt, 0, "c" * 40, "One", "static", 2, 30, None)
+        log = BuildLog([LogLine(1, "t", "system", "publish", "Published.")], result)
+        await write_build_log(self.store, claim.project_id, claim.deployment_id, log)
+
+    async def until(self, claim: Claim, status: str) -> None:
+        await eventually(lambda: self.rows.status(claim.deployment_id), lambda seen: seen == status)
+
+    async def taken(self, claim: Claim) -> None:
+        """Waits until another worker than the claim's has it."""
+        await eventually(
+            lambda: self.rows.row(claim.deployment_id), lambda row: row["worker"] not in (None, claim.worker)
+        )
+
+
+@pytest.fixture
+async def fleet(pool: Pool, rows: Rows, redis_url: str, tmp_path: Path) -> AsyncIterator[Fleet]:
+    async with Redis.from_url(redis_url) as redis:
+        yield Fleet(rows, redis, redis_url, DirectoryStore(tmp_path), KeptBuilds())
+
+
+async def lost(fleet: Fleet, build: KeptBuild | None) -> Claim:
+    """A deployment whose server is gone, and what the launcher still has of it."""
+    claim = await fleet.rows.building(await fleet.rows.project())
+    if build is not None:
+        fleet.launcher.builds[BuildID(claim.deployment_id, claim.attempt)] = build
+    await fleet.rows.lapse()
+    return claim
+
+
+async def test_a_build_that_still_runs_is_followed_to_its_end(fleet: Fleet) -> None:
+    build = KeptBuild()
+    claim = await lost(fleet, build)
+    async with fleet.dispatcher().running():
+        await fleet.taken(claim)
+        assert await fleet.rows.status(claim.deployment_id) == "building"
+        await fleet.publish(claim)
+        build.ended.set()
+        await fleet.until(claim, "ready")
+    assert (await fleet.rows.row(claim.deployment_id))["attempt"] == claim.attempt
+    assert build.stopped == [False]
+
+
+async def test_one_that_is_gone_is_built_again(fleet: Fleet) -> None:
+    claim = await lost(fleet, None)
+    async with fleet.dispatcher().running():
+        await fleet.until(claim, "queued")
+
+
+async def test_one_whose_cancel_is_wanted_is_stopped(fleet: Fleet) -> None:
+    build = KeptBuild()
+    project = await fleet.rows.project()
+    claim = await fleet.rows.building(project)
+    fleet.launcher.builds[BuildID(claim.deployment_id, claim.attempt)] = build
+    await request_cancel(fleet.rows.pool, claim.deployment_id, project.user_id)
+    await fleet.rows.lapse()
+    async with fleet.dispatcher().running():
+        await fleet.until(claim, "canceled")
+    assert build.stopped[0] is True
+
+
+async def test_what_the_launcher_knows_of_the_end_is_the_reason(fleet: Fleet) -> None:
+    build = KeptBuild(failure=GREEDY)
+    build.ended.set()
+    claim = await lost(fleet, build)
+    async with fleet.dispatcher().running():
+        await fleet.until(claim, "failed")
+    row = await fleet.rows.row(claim.deployment_id)
+    assert (row["error_code"], row["attempt"]) == ("out_of_memory", 1)
+
+
+async def test_a_server_that_ends_leaves_its_builds_to_the_next_one_at_once(fleet: Fleet) -> None:
+    deployment = await fleet.rows.deployment(await fleet.rows.project())
+    async with fleet.dispatcher(concurrency=1).running():
+        await eventually(lambda: fleet.launcher.builds)
+    [(build_id, build)] = fleet.launcher.builds.items()
+    assert (build.left, build.stopped) == (1, [])
+    row = await fleet.rows.row(deployment.id)
+    assert (row["status"], row["attempt"]) == ("building", 1)
+    async with fleet.dispatcher().running():
+        await eventually(lambda: fleet.rows.row(deployment.id), lambda seen: seen["worker"] != row["worker"])
+    assert build_id in fleet.launcher.builds
+    assert (build.left, build.stopped) == (2, [])
+
+
+async def test_while_the_launcher_is_away_nothing_is_decided(fleet: Fleet) -> None:
+    fleet.launcher.away = True
+    claim = await lost(fleet, KeptBuild())
+    async with fleet.dispatcher().running():
+        await fleet.taken(claim)
+    assert await fleet.rows.status(claim.deployment_id) == "building"
+
+
+async def test_what_no_worker_will_ask_for_is_removed(fleet: Fleet) -> None:
+    claim = await fleet.rows.building(await fleet.rows.project())
+    wanted = BuildID(claim.deployment_id, claim.attempt)
+    earlier = BuildID(claim.deployment_id, claim.attempt + 1)
+    nobodys = BuildID(DeploymentID("nobodys"), 1)
+    for build in (wanted, earlier, nobodys):
+        fleet.launcher.builds[build] = KeptBuild()
+    async with fleet.dispatcher().running():
+        await eventually(lambda: set(fleet.launcher.builds), lambda left: left == {wanted})
