@@ -149,13 +149,16 @@ def kill_tree(process: Process, mode: SandboxMode) -> None:
 def _kill_descendants() -> None:
     import psutil
 
+    looks_in_vain = 0
     for _ in range(KILL_ROUNDS):
         alive = [
             child
             for child in psutil.Process().children(recursive=True)
             if _status_of(child) not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
         ]
-        if not alive:
+        # A parent that is reaped while psutil looks hides its children from that look, not from the next.
+        looks_in_vain = 0 if alive else looks_in_vain + 1
+        if looks_in_vain == 2:
             return
         for child in alive:
             with suppress(psutil.NoSuchProcess):

@@ -23,8 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 _STOP_GRACE_S = 8.0
 # Of what the builder itself says on stderr, the end is worth a line in the server's log.
 _STDERR_TAIL_BYTES = 4096
-# As root, each running build has a user of its own, so that one can't signal another or fill its limits.
-_FIRST_BUILD_UID = 210_000
+# As root, each build has a user of its own, so that one can't signal another or fill its limits. Drawn at
+# random: several servers on a machine need not agree on them.
+_BUILD_UIDS = range(210_000, 310_000)
 
 # What of the server's environment the builder needs; nothing of it reaches the user's commands but
 # proxies and certificates, which the builder picks out itself.
@@ -38,14 +39,9 @@ class ProcessLauncher:
 
     outlives_server = False
 
-    def __init__(self) -> None:
-        self._uids_in_use: set[int] = set()
-
     async def launch(self, deployment_id: DeploymentID, environment: Mapping[str, str]) -> RunningBuild:
         try:
             with contextlib.ExitStack() as at_end:
-                uid = self._take_uid()
-                at_end.callback(self._uids_in_use.discard, uid)
                 workspace = Path(tempfile.mkdtemp(prefix="scalemesh-build-"))
                 # Of a builder that was killed; every other one has removed it.
                 at_end.callback(_remove, workspace)
@@ -58,7 +54,7 @@ class ProcessLauncher:
                         **_passed_on(os.environ),
                         **environment,
                         "SUPERVISED": "1",
-                        "BUILD_UID": str(uid),
+                        "BUILD_UID": str(_BUILD_UIDS.start + secrets.randbelow(len(_BUILD_UIDS))),
                         "WORKSPACE": str(workspace),
                     },
                     stdin=asyncio.subprocess.PIPE,
@@ -78,13 +74,6 @@ class ProcessLauncher:
 
     async def remove(self, build: BuildID) -> None:
         pass
-
-    def _take_uid(self) -> int:
-        uid = _FIRST_BUILD_UID
-        while uid in self._uids_in_use:
-            uid += 1
-        self._uids_in_use.add(uid)
-        return uid
 
 
 class ProcessBuild:

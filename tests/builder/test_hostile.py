@@ -127,7 +127,7 @@ async def test_a_fork_bomb_hits_its_limit_and_is_gone(
 ) -> None:
     bomb = f"sh -c 'bomb() {{ bomb | bomb & }}; bomb' '{marker}' 2>/dev/null; sleep 2\n"
     url = await git_server.make_repo("bomb", files(bomb + "exit 5"))
-    built = await builder.run(url, BUILD_COMMAND="sh build.sh", BUILD_PROCESSES="64")
+    built = await builder.run(url, BUILD_COMMAND="sh build.sh", BUILD_PROCESSES="64", BUILD_UID="220000")
     assert built.code == "build_failed"
     await until_gone(marker)
 

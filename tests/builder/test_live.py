@@ -62,7 +62,7 @@ async def test_a_build_succeeds_without_its_redis(
     await valkey.stop()
     built = await builder.run(url, REDIS_URL=valkey.url)
     assert built.exit == 0
-    assert "Published 1 files" in built.text
+    assert "Published 1 file" in built.text
 
 
 async def test_a_batch_that_is_there_already_is_no_error(

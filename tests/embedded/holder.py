@@ -4,6 +4,7 @@ Prints one line once they are ready.
 """
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
@@ -19,4 +20,6 @@ async def hold(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    # A shell that starts tests in the background has them ignore Ctrl-C, and their children too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     asyncio.run(hold(Path(sys.argv[1])))
