@@ -125,7 +125,7 @@ def _unexplained(ended: Ended) -> BuildError:
     installing = ended.phase is Phase.INSTALL
     said = [(seq, line.strip()) for seq, line in ended.lines if line.strip()]
     telling = next((line for line in said if _TELLING.search(line[1])), said[-1] if said else None)
-    where = f"Line {telling[0]} says: {telling[1][:MAX_QUOTE_CHARS]}" if telling else "It printed nothing."
+    where = f"Line {telling[0]} says “{telling[1][:MAX_QUOTE_CHARS]}”." if telling else "It printed nothing."
     return BuildError(
         Code.INSTALL_FAILED if installing else Code.BUILD_FAILED,
         f"The {'install' if installing else 'build'} command `{ended.command}` failed: "

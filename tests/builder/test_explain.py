@@ -196,7 +196,7 @@ def test_every_captured_output_is_in_the_table() -> None:
 def test_nothing_known_gives_the_first_line_that_looks_like_an_error() -> None:
     failure = explained(["> site@1.0.0 build", "doing things", "Error: the moon is wrong", "  at x.js:1", ""])
     assert (failure.code, failure.line) == (Code.BUILD_FAILED, FIRST_SEQ + 2)
-    assert f"Line {FIRST_SEQ + 2} says: Error: the moon is wrong" in failure.hint
+    assert f"Line {FIRST_SEQ + 2} says “Error: the moon is wrong”. " in failure.hint
     assert "exit status 1." in failure.message
 
 
