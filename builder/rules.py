@@ -100,7 +100,7 @@ _KILLED = (
 _LOCK_HINT = "Install once on your machine, commit the changed lock file and deploy again."
 _PRIVATE_HINT = (
     "Check the name and version. For a private package put its registry's token into a variable under "
-    "Settings, such as NPM_TOKEN, and name it in .npmrc: //registry.npmjs.org/:_authToken=${{NPM_TOKEN}}"
+    "Settings, such as NPM_TOKEN, and name it in .npmrc: //registry.example.com/:_authToken=${{NPM_TOKEN}}"
 )
 _VARIABLE = (
     "The build needs the environment variable {name}, which is not set.",
