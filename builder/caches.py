@@ -94,10 +94,6 @@ class Caches:
         if took_s is not None:
             self.log.say(Phase.INSTALL, f"Build cache of {self.plan.preset.title}: restored ({took_s:.1f} s)")
 
-    @property
-    def wants_saving(self) -> bool:
-        return bool(self._to_save)
-
     async def save(self) -> None:
         """Stores what this build leaves, and removes the project's oldest archives. Never raises."""
         # Visitors and other builds come first from here on.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scalemesh.errors import ScaleMeshError
 
-_URL_PREFIX = "example:"
+URL_PREFIX = "example:"
 _NOT_SOURCE = {"node_modules", "dist", ".git"}
 
 # Fixed, so that the same files are the same commit on every machine and after every restart.
@@ -29,7 +29,7 @@ class Example:
 
     @property
     def git_url(self) -> str:
-        return f"{_URL_PREFIX}{self.slug}"
+        return f"{URL_PREFIX}{self.slug}"
 
 
 EXAMPLES = (

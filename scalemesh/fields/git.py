@@ -9,10 +9,11 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from scalemesh.examples import URL_PREFIX
+
 URL_MAX_CHARACTERS = 1024
 REF_MAX_CHARACTERS = 200
 TOKEN_MAX_CHARACTERS = 1024
-EXAMPLE_SCHEME = "example:"
 
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
@@ -37,7 +38,7 @@ def git_url(value: str, rules: GitRules) -> str:
     value = value.strip(" ")
     if not value:
         raise ValueError("Give the repository's address, like https://github.com/you/site.git.")
-    if value.startswith(EXAMPLE_SCHEME):
+    if value.startswith(URL_PREFIX):
         return _example(value, rules)
     if len(value) > URL_MAX_CHARACTERS:
         raise ValueError(f"Use a git URL of at most {URL_MAX_CHARACTERS} characters.")
@@ -85,7 +86,7 @@ def host_of(url: str) -> str:
 
 
 def _example(value: str, rules: GitRules) -> str:
-    if value.removeprefix(EXAMPLE_SCHEME) not in rules.examples:
+    if value.removeprefix(URL_PREFIX) not in rules.examples:
         raise ValueError("This server has no such example. Give a repository's https:// address.")
     return value
 

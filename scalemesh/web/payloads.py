@@ -135,7 +135,3 @@ class Deploy(Payload):
     project_id: str = Field(alias="projectID")
     ref: Ref = None
     no_cache: bool = Field(False, alias="noCache")
-
-
-class Nothing(Payload):
-    """A body that says nothing: the path is the request."""

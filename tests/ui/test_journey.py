@@ -55,6 +55,15 @@ async def sign_up(page: Page, server: Server, email: str) -> None:
     await expect(page.get_by_role("heading", name="No project yet")).to_be_visible()
 
 
+async def save_and_deploy(page: Page, name: str, git_url: str, command: str) -> None:
+    """Fills in the form of a new project, which is open."""
+    await page.get_by_label("Name").fill(name)
+    await page.get_by_label("Git repository").fill(git_url)
+    await page.get_by_text("Build settings").click()
+    await page.get_by_label("Build command").fill(command)
+    await page.get_by_role("button", name="Save and deploy").click()
+
+
 async def test_a_newcomer_signs_up_deploys_a_repository_watches_it_and_opens_the_site(
     page: Page, server: Server, git_server: GitServer
 ) -> None:
@@ -62,11 +71,7 @@ async def test_a_newcomer_signs_up_deploys_a_repository_watches_it_and_opens_the
     await sign_up(page, server, "journey@example.com")
 
     await page.get_by_role("link", name="New project").first.click()
-    await page.get_by_label("Name").fill("Journey")
-    await page.get_by_label("Git repository").fill(url)
-    await page.get_by_text("Build settings").click()
-    await page.get_by_label("Build command").fill(BUILD)
-    await page.get_by_role("button", name="Save and deploy").click()
+    await save_and_deploy(page, "Journey", url, BUILD)
 
     await expect(page).to_have_url(re.compile(r"/deployments/[a-z0-9]{12}$"))
     log = page.get_by_role("log")
@@ -88,11 +93,7 @@ async def test_a_failed_build_says_why_beside_its_log_without_a_reload(
     url = await git_server.make_repo("fails-in-the-browser", {"index.html": APP})
     await sign_up(page, server, "failing@example.com")
     await page.goto(f"http://localhost:{server.port}/projects/new")
-    await page.get_by_label("Name").fill("Failing")
-    await page.get_by_label("Git repository").fill(url)
-    await page.get_by_text("Build settings").click()
-    await page.get_by_label("Build command").fill("echo about to fail; sleep 0.5; exit 3")
-    await page.get_by_role("button", name="Save and deploy").click()
+    await save_and_deploy(page, "Failing", url, "echo about to fail; sleep 0.5; exit 3")
 
     await expect(page.locator("#status")).to_have_text("Failed", timeout=30_000)
     await expect(page.locator("#failure")).to_be_visible()
@@ -106,11 +107,7 @@ async def test_the_log_comes_back_whole_after_the_connection_was_lost(
     url = await git_server.make_repo("reconnects", {"index.html": APP})
     await sign_up(page, server, "reconnect@example.com")
     await page.goto(f"http://localhost:{server.port}/projects/new")
-    await page.get_by_label("Name").fill("Reconnects")
-    await page.get_by_label("Git repository").fill(url)
-    await page.get_by_text("Build settings").click()
-    await page.get_by_label("Build command").fill("for i in $(seq 60); do echo line-$i-; sleep 0.1; done")
-    await page.get_by_role("button", name="Save and deploy").click()
+    await save_and_deploy(page, "Reconnects", url, "for i in $(seq 60); do echo line-$i-; sleep 0.1; done")
     log = page.get_by_role("log")
     await expect(log).to_contain_text("line-5-")
 
