@@ -1,6 +1,7 @@
 """``python -m builder``: the environment in, an exit status out.
 
-``--check-sandbox`` builds nothing and says by its status whether the sandbox works here.
+``--standby`` waits for what it still lacks of the environment, a line of JSON on stdin. ``--check-sandbox``
+builds nothing and says by its status whether the sandbox works here.
 """
 
 import asyncio
@@ -13,14 +14,21 @@ from builder.build import run_build
 from builder.contract import read_contract
 from builder.errors import ContractError, ExitStatus
 from builder.selftest import check_sandbox
+from builder.standby import await_variables, show_deployment
 
 
 def main() -> ExitStatus:
     logging.basicConfig(level=logging.INFO, format="builder: %(message)s", stream=sys.stderr)
     if sys.argv[1:] == ["--check-sandbox"]:
         return asyncio.run(check_sandbox())
+    if sys.argv[1:] == ["--standby"]:
+        variables = await_variables()
+        if variables is None:
+            return ExitStatus.READY
+        os.environ.update(variables)
     try:
         contract = read_contract(os.environ, now=datetime.now(UTC))
+        show_deployment(contract.deployment_id)
         return asyncio.run(run_build(contract, dict(os.environ)))
     except ContractError as error:
         for mistake in error.mistakes:

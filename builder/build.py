@@ -19,6 +19,7 @@ from builder.detect import Settings, detect
 from builder.earlier import read_earlier
 from builder.errors import BuildError, Code, ExitStatus, StoreError
 from builder.gitauth import token_spellings
+from builder.host import find_nodes
 from builder.live import RedisLive, StdoutLive
 from builder.log import BuildLog, LiveLog, Phase
 from builder.masking import masker, secret_patterns
@@ -126,6 +127,8 @@ async def _work(
 ) -> None:
     """The phases in order. ``opened`` gets the build's caches where it has any."""
     earlier = asyncio.create_task(read_earlier(contract, store))
+    # Asking one takes as long as a small clone.
+    nodes = asyncio.create_task(find_nodes())
     try:
         commit = await _clone(contract, environ, workspace, log, progress)
 
@@ -142,7 +145,9 @@ async def _work(
             facts = NO_FACTS
             if plan.manager is not None:
                 facts = await asyncio.to_thread(read_facts, workspace.repo, plan.manager)
-            runner, env, node = await prepare_runner(contract, environ, workspace, plan, commit, log)
+            runner, env, node = await prepare_runner(
+                contract, environ, workspace, plan, commit, await nodes, log
+            )
             caches = open_caches(contract, store, runner, log, plan, facts, node)
             opened.append(caches)
             await run_plan(plan, runner, log, progress, contract.root_directory, env, caches)
@@ -170,8 +175,9 @@ async def _work(
         await put_manifest(contract, store, uploaded.files, commit=commit.sha, preset=plan.preset)
     finally:
         earlier.cancel()
-        # Where the build ended before it needed the listing, the listing's own failure is nobody's concern.
-        await asyncio.gather(earlier, return_exceptions=True)
+        nodes.cancel()
+        # What the build ended without is nobody's concern, its failure included.
+        await asyncio.gather(earlier, nodes, return_exceptions=True)
 
 
 async def _clone(

@@ -1,14 +1,14 @@
 """Makes everything ready in which the user's commands run: tool chain, sandbox, environment."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from builder.clone import Commit
 from builder.contract import Contract, SandboxMode
 from builder.detect import Plan
 from builder.errors import BuildError, Code, ExitStatus
-from builder.host import Node, Python, find_nodes, find_python, find_tools, system_mounts
+from builder.host import Node, Python, find_python, find_tools, system_mounts
 from builder.log import BuildLog, Phase
 from builder.node_version import choose_node
 from builder.passthrough import certificate_paths, network_environment
@@ -31,17 +31,18 @@ async def prepare_runner(
     workspace: Workspace,
     plan: Plan,
     commit: Commit,
+    nodes: Sequence[Node],
     log: BuildLog,
 ) -> tuple[Runner, dict[str, str], Node | None]:
     """What runs the plan's commands, the environment to run them in, and the Node.js that is in it.
 
-    The checkout belongs to the commands' uid afterwards.
+    ``nodes`` are those of this machine. The checkout belongs to the commands' uid afterwards.
 
     Raises ``BuildError`` (``tool_missing``, ``node_version_unavailable``).
     """
     sandboxed = contract.sandbox is SandboxMode.BWRAP
     _require_program(plan)
-    node = await _node(plan, log)
+    node = _node(plan, nodes, log)
     python = await _python(plan, log)
     sandbox = make_sandbox(
         workspace,
@@ -115,8 +116,7 @@ def make_sandbox(
     )
 
 
-async def _node(plan: Plan, log: BuildLog) -> Node | None:
-    nodes = await find_nodes()
+def _node(plan: Plan, nodes: Sequence[Node], log: BuildLog) -> Node | None:
     if plan.manager is None and plan.preset is not COMMAND:
         # A generator of another language; its own command may call node all the same.
         return nodes[0] if nodes else None

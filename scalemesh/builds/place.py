@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from scalemesh.builds.containers import ContainerPlace, installation_name
 from scalemesh.builds.isolation import choose_sandbox
 from scalemesh.builds.launcher import Launcher
-from scalemesh.builds.process import ProcessLauncher
+from scalemesh.builds.process import open_process_launcher
 from scalemesh.settings import Settings
 
 
@@ -23,7 +23,9 @@ class Place:
 async def open_place(settings: Settings) -> AsyncIterator[Place]:
     """The launcher of BUILDER. Raises CannotIsolate and CannotUseDocker, with the fix in the sentence."""
     if settings.builder == "process":
-        yield Place(ProcessLauncher(), await choose_sandbox(settings))
+        sandbox = await choose_sandbox(settings)
+        async with open_process_launcher() as launcher:
+            yield Place(launcher, sandbox)
         return
     # Its client is half a megabyte that only this way of building needs.
     from scalemesh.builds.docker import open_docker_launcher

@@ -2,18 +2,21 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
 
 import psutil
 
 from scalemesh.builds.launcher import BuildID, LaunchFailed, RunningBuild
+from scalemesh.logs.tasks import end_tasks
 from scalemesh.model import DeploymentID, Failure
 
 logger = logging.getLogger(__name__)
@@ -36,9 +39,16 @@ _PASSED_ON_ANY_CASE = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 
 
 class ProcessLauncher:
-    """``python -m builder`` in a session of its own, ended with this process by the pipe that it reads."""
+    """``python -m builder`` in a session of its own, ended with this process by the pipe that it reads.
+
+    Half of a small build would be Python's start and imports, so one builder stands by.
+    """
 
     outlives_server = False
+
+    def __init__(self) -> None:
+        self._standby: Process | None = None
+        self._wants_standby = asyncio.Event()
 
     async def launch(self, deployment_id: DeploymentID, environment: Mapping[str, str]) -> RunningBuild:
         try:
@@ -46,24 +56,21 @@ class ProcessLauncher:
                 workspace = Path(tempfile.mkdtemp(prefix="scalemesh-build-"))
                 # Of a builder that was killed; every other one has removed it.
                 at_end.callback(_remove, workspace)
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    "builder",
-                    cwd=ROOT,
-                    env={
-                        **_passed_on(os.environ),
+                process = await self._take()
+                # Over the pipe, since every process of a user can read another's environment.
+                await _tell(
+                    process,
+                    {
                         **environment,
                         "SUPERVISED": "1",
                         "BUILD_UID": str(_BUILD_UIDS.start + secrets.randbelow(len(_BUILD_UIDS))),
                         "WORKSPACE": str(workspace),
                     },
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    stderr=asyncio.subprocess.PIPE,
-                    start_new_session=True,
                 )
-                return ProcessBuild(process, deployment_id, at_end.pop_all().close)
+                build = ProcessBuild(process, deployment_id, at_end.pop_all().close)
+                # Not before: a build needs the machine more than the next one does.
+                build.ended.add_done_callback(lambda _: self._wants_standby.set())
+                return build
         except OSError as error:
             raise LaunchFailed(str(error)) from error
 
@@ -76,21 +83,56 @@ class ProcessLauncher:
     async def remove(self, build: BuildID) -> None:
         pass
 
+    async def keep_standby(self) -> None:
+        """Has a builder stand by from now on, and again whenever a build has ended. Never returns."""
+        while True:
+            if self._standby is None or self._standby.returncode is not None:
+                try:
+                    self._standby = await _spawn()
+                except OSError as error:
+                    logger.warning("no builder stands by: %s", error)
+            self._wants_standby.clear()
+            await self._wants_standby.wait()
+
+    async def close(self) -> None:
+        """Ends the builder that stands by."""
+        if self._standby is not None:
+            await _end(self._standby)
+
+    async def _take(self) -> Process:
+        """A builder that has no build yet."""
+        process, self._standby = self._standby, None
+        if process is not None and process.returncode is None:
+            return process
+        return await _spawn()
+
+
+@contextlib.asynccontextmanager
+async def open_process_launcher() -> AsyncIterator[ProcessLauncher]:
+    """A launcher that has a builder stand by as long as the scope is open."""
+    launcher = ProcessLauncher()
+    keeping = asyncio.create_task(launcher.keep_standby(), name="keep a builder standing by")
+    try:
+        yield launcher
+    finally:
+        await end_tasks(keeping)
+        await launcher.close()
+
 
 class ProcessBuild:
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        process: Process,
         deployment_id: DeploymentID,
         on_end: Callable[[], None],
     ) -> None:
         self._process = process
         self._deployment_id = deployment_id
         self._on_end = on_end
-        self._ended = asyncio.create_task(self._watch(), name=f"builder of {deployment_id}")
+        self.ended = asyncio.create_task(self._watch(), name=f"builder of {deployment_id}")
 
     async def wait(self) -> int:
-        return await asyncio.shield(self._ended)
+        return await asyncio.shield(self.ended)
 
     async def stop(self, *, canceled: bool = False) -> None:
         # One of the two, or the builder may hear of the wrong one first.
@@ -133,6 +175,40 @@ class ProcessBuild:
                 tail.decode(errors="replace").strip(),
             )
         return status
+
+
+async def _spawn() -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "builder",
+        "--standby",
+        cwd=ROOT,
+        env=_passed_on(os.environ),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+async def _tell(process: Process, variables: Mapping[str, str]) -> None:
+    """Starts the build. Raises ``OSError`` where the builder is gone."""
+    assert process.stdin is not None
+    try:
+        process.stdin.write(json.dumps(dict(variables)).encode() + b"\n")
+        await process.stdin.drain()
+    except OSError:
+        await _end(process)
+        raise
+
+
+async def _end(process: Process) -> None:
+    """Ends a builder that has no build."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    # Reads its pipes to their ends as well, so that nothing of it is open afterwards.
+    await process.communicate()
 
 
 def _kill_tree(pid: int) -> None:

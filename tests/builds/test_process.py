@@ -13,10 +13,11 @@ import pytest
 from scalemesh.artifacts import DirectoryStore
 from scalemesh.builds import process
 from scalemesh.builds.launcher import LaunchFailed, RunningBuild
-from scalemesh.builds.process import ProcessLauncher
+from scalemesh.builds.process import ProcessLauncher, open_process_launcher
 from scalemesh.logs.archive import fetch_build_log
 from scalemesh.model import DeploymentID, ProjectID
 from tests.parts.git import GitServer
+from tests.parts.leftovers import is_alive
 from tests.parts.processes import processes_with
 from tests.parts.server import eventually
 
@@ -36,7 +37,8 @@ class Stubborn:
 
     @property
     def builder(self) -> psutil.Process:
-        return next(found for found in psutil.Process().children() if "builder" in found.cmdline())
+        (builder,) = _builders()
+        return builder
 
     async def code(self) -> str | None:
         """The failure that the builder has recorded."""
@@ -50,6 +52,7 @@ class Stubborn:
         assert list(self.workspaces.iterdir()) == []
 
 
+Environment = Callable[[], Awaitable[dict[str, str]]]
 StartStubborn = Callable[[str], Awaitable[Stubborn]]
 
 
@@ -63,22 +66,34 @@ def workspaces(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-async def stubborn(git_server: GitServer, tmp_path: Path, workspaces: Path) -> AsyncIterator[StartStubborn]:
+def environment(git_server: GitServer, tmp_path: Path) -> Environment:
+    """The variables of a build of a repository of its own: a page, and nothing to run."""
+
+    async def make() -> dict[str, str]:
+        name = f"process-{secrets.token_hex(6)}"
+        return {
+            "GITHUB_REPO_URL": await git_server.make_repo(name, {"index.html": "hi"}),
+            "ALLOW_LOCAL_REPOS": "1",
+            "projectID": PROJECT,
+            "DEPLOYMENT_ID": DEPLOYMENT,
+            "ARTIFACTS": str(tmp_path / "artifacts"),
+        }
+
+    return make
+
+
+@pytest.fixture
+async def stubborn(
+    environment: Environment, tmp_path: Path, workspaces: Path
+) -> AsyncIterator[StartStubborn]:
     started = []
 
     async def start(sandbox: str) -> Stubborn:
         number = secrets.randbelow(10**9) + 10**9
         command = f"trap '' TERM; setsid sleep {number} & sleep {number}"
-        environment = {
-            "GITHUB_REPO_URL": await git_server.make_repo(f"stubborn-{number}", {"index.html": "hi"}),
-            "ALLOW_LOCAL_REPOS": "1",
-            "projectID": PROJECT,
-            "DEPLOYMENT_ID": DEPLOYMENT,
-            "BUILD_COMMAND": command,
-            "BUILD_SANDBOX": sandbox,
-            "ARTIFACTS": str(tmp_path / "artifacts"),
-        }
-        running = await ProcessLauncher().launch(DEPLOYMENT, environment)
+        running = await ProcessLauncher().launch(
+            DEPLOYMENT, {**await environment(), "BUILD_COMMAND": command, "BUILD_SANDBOX": sandbox}
+        )
         started.append(running)
         sleep = f"sleep {number}"
         await eventually(
@@ -124,6 +139,41 @@ async def test_a_killed_builder_leaves_neither_process_nor_directory(stubborn: S
     await build.assert_gone()
 
 
+async def test_a_builder_stands_by_for_the_next_build(environment: Environment, workspaces: Path) -> None:
+    async with open_process_launcher() as launcher:
+        ready = await eventually(_builders, lambda found: len(found) == 1)
+        used = []
+        for _ in range(2):
+            used.append(ready)
+            running = await launcher.launch(DEPLOYMENT, await environment())
+            assert _builders() == ready
+            assert await running.wait() == 0
+            # After the build, not beside it.
+            ready = await eventually(_builders, lambda found: len(found) == 1)
+            assert ready not in used
+    assert _builders() == []
+    assert list(workspaces.iterdir()) == []
+
+
+async def test_a_builder_that_died_standing_by_costs_no_build(environment: Environment) -> None:
+    async with open_process_launcher() as launcher:
+        (ready,) = await eventually(_builders, lambda found: len(found) == 1)
+        ready.kill()
+        await eventually(_builders, lambda found: not found)
+        running = await launcher.launch(DEPLOYMENT, await environment())
+        assert await running.wait() == 0
+
+
+async def test_variables_of_a_build_are_in_no_process_list(environment: Environment) -> None:
+    running = await ProcessLauncher().launch(
+        DEPLOYMENT, {**await environment(), "GIT_TOKEN": "tell-nobody", "BUILD_COMMAND": "sleep 30"}
+    )
+    (builder,) = _builders()
+    await eventually(builder.name, lambda name: name == DEPLOYMENT)
+    assert "tell-nobody" not in str(builder.environ()) + str(builder.cmdline())
+    await running.stop()
+
+
 async def test_a_builder_that_cannot_start_is_said_so(
     workspaces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,3 +181,9 @@ async def test_a_builder_that_cannot_start_is_said_so(
     with pytest.raises(LaunchFailed):
         await ProcessLauncher().launch(DEPLOYMENT, {})
     assert list(workspaces.iterdir()) == []
+
+
+def _builders() -> list[psutil.Process]:
+    return [
+        child for child in psutil.Process().children() if is_alive(child) and "builder" in child.cmdline()
+    ]

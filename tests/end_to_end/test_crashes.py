@@ -130,11 +130,7 @@ async def _whole_log(user: Client, deployment_id: str) -> list[str]:
 
 
 def _kill_builder(deployment_id: str) -> None:
-    builders = [
-        process
-        for process in psutil.Process().children()
-        if process.environ().get("DEPLOYMENT_ID") == deployment_id
-    ]
+    builders = [process for process in psutil.Process().children() if process.name() == deployment_id]
     assert len(builders) == 1
     os.kill(builders[0].pid, signal.SIGKILL)
 
