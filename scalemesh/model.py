@@ -25,6 +25,20 @@ class Status(StrEnum):
         return self not in (Status.QUEUED, Status.BUILDING)
 
 
+class Target(StrEnum):
+    """What a deployment is for."""
+
+    PRODUCTION = "production"
+    """It goes live when it is ready."""
+    PREVIEW = "preview"
+    """It is served at its own address only, until somebody promotes it."""
+
+    @classmethod
+    def of(cls, *, ref: str | None, branch: str | None) -> "Target":
+        """Of a deployment of ``ref`` (None: no ref was asked for) while ``branch`` is the project's."""
+        return cls.PRODUCTION if ref is None or ref == branch else cls.PREVIEW
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     id: UserID
@@ -107,6 +121,7 @@ class Deployment:
     project_id: ProjectID
     number: int
     status: Status
+    target: Target
     ref: str | None
     commit: str | None
     commit_message: str | None

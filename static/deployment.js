@@ -30,7 +30,7 @@ async function statusChanged(next) {
   showBadge(document.getElementById('status'), next);
   document.title = document.title.replace(/^[^·]*/, `${statusName(next)} `);
   announce(statusName(next));
-  // Which of "live" and "ready" it is only the project knows; until then the panel stays as it is.
+  // Whether it is live only the project knows; until then the panel stays as it is.
   if (next !== 'ready') showState(next);
   await refresh();
 }
@@ -91,7 +91,7 @@ function showReady(deployment, isLive) {
   const { siteUrl, ownUrl } = link.dataset;
   link.href = (isLive ? siteUrl : deployment?.url || ownUrl || siteUrl) ?? '';
   for (const own of outcome.querySelectorAll('[data-own-link]')) own.setAttribute('href', deployment?.url || ownUrl || '');
-  showState(isLive ? 'live' : 'ready');
+  showState(isLive ? 'live' : root.dataset.target === 'preview' ? 'preview' : 'ready');
 }
 
 /** Shows the words and the actions of one state. @param {string} state */

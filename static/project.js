@@ -7,7 +7,7 @@ const POLL_MS = 3000;
 /** After failed polls, up to this much later: a server that is away is not hurried. */
 const POLL_MAX_MS = 30_000;
 
-/** @typedef {{deploymentID: string, number: number, status: string, ref: string|null, commit: string|null,
+/** @typedef {{deploymentID: string, number: number, status: string, target: string, ref: string|null, commit: string|null,
  *   commitMessage: string|null, createdAt: string, startedAt: string|null, finishedAt: string|null}} Deployment */
 
 const list = document.getElementById('deployments');
@@ -36,6 +36,7 @@ function fillRow(row, deployment) {
   fill(row, 'subject', subject(deployment));
   fillOptional(row, 'commit', deployment.commit?.slice(0, 7));
   fillOptional(row, 'ref', deployment.ref);
+  row.querySelector('[data-field="preview"]')?.toggleAttribute('hidden', deployment.target !== 'preview');
   fill(row, 'duration', span(deployment.startedAt, deployment.finishedAt));
   const time = row.querySelector('time');
   time?.setAttribute('datetime', deployment.createdAt);

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox, SecretUnreadable
 from scalemesh.builds.launcher import BuildID, Launcher, LaunchFailed, RunningBuild
-from scalemesh.builds.order import BuildPlace, builder_environment
+from scalemesh.builds.order import BuildPlace, builder_environment, site_label
 from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, decide_outcome
 from scalemesh.db import queue
 from scalemesh.db.pool import UNAVAILABLE, Pool
@@ -43,7 +43,7 @@ _RECORD_RETRY_S = 1.0
 
 
 class Worker:
-    """``site_url`` gives the address of a project's site by its slug."""
+    """``site_url`` gives a site's address by the first label of its host."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Worker:
                 self._place,
                 env=self._secrets.open(claim.env_encrypted),
                 git_token=self._secrets.open_token(claim.access_token_encrypted),
-                site_url=self._site_url(claim.slug),
+                site_url=self._site_url(site_label(claim)),
                 first_seq=await self._first_seq(claim),
             )
             running = await self._launcher.launch(claim.deployment_id, environment)

@@ -47,6 +47,7 @@ def deployment(deployment: Deployment, project: Project, settings: Settings) -> 
         "projectID": deployment.project_id,
         "number": deployment.number,
         "status": deployment.status,
+        "target": deployment.target,
         "ref": deployment.ref,
         "commit": deployment.commit,
         "commitMessage": deployment.commit_message,
@@ -85,6 +86,7 @@ def accepted(view: DeploymentView, settings: Settings) -> Json:
     return {
         "deploymentID": view.deployment.id,
         "status": view.deployment.status,
+        "target": view.deployment.target,
         "websiteUrl": settings.site_url(view.project.slug),
         "deploymentUrl": settings.site_url(f"{view.deployment.id}--{view.project.slug}"),
         "logsUrl": f"{settings.public_url}/api/deployments/{view.deployment.id}/logs",

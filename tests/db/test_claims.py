@@ -20,7 +20,7 @@ from scalemesh.db.queue import (
     shorten_leases,
     take_over_lapsed,
 )
-from scalemesh.model import BuildSettings, Status
+from scalemesh.model import BuildSettings, Status, Target
 from tests.db.rows import BROKEN, FACTS, LEASE, Rows
 
 WRITES = {
@@ -42,6 +42,7 @@ async def test_the_oldest_is_claimed_first_with_all_that_its_build_needs(rows: R
         project_id=first.id,
         attempt=1,
         worker="me",
+        target=Target.PREVIEW,
         slug=first.slug,
         git_url="https://example.com/x.git",
         ref="v1",

@@ -52,8 +52,10 @@ class Build:
         """A row that no worker will take."""
         await self._connection.execute(
             """
-            INSERT INTO deployments (id, project_id, number, status, attempt, worker, lease_until)
-            VALUES ($1, $2, 1, 'building', 1, 'a test', now() + interval '1 hour')
+            INSERT INTO deployments (
+                id, project_id, number, target, status, attempt, worker, lease_until
+            )
+            VALUES ($1, $2, 1, 'production', 'building', 1, 'a test', now() + interval '1 hour')
             """,
             self.deployment_id,
             self.project_id,
