@@ -1,5 +1,6 @@
 """The records that travel between rooms: frozen, typed, free of any framework."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -26,7 +27,7 @@ class Status(StrEnum):
 
 
 class Target(StrEnum):
-    """What a deployment is for."""
+    """What a deployment is for, and which of its project's variables its build sees."""
 
     PRODUCTION = "production"
     """It goes live when it is ready."""
@@ -37,6 +38,22 @@ class Target(StrEnum):
     def of(cls, *, ref: str | None, branch: str | None) -> "Target":
         """Of a deployment of ``ref`` (None: no ref was asked for) while ``branch`` is the project's."""
         return cls.PRODUCTION if ref is None or ref == branch else cls.PREVIEW
+
+
+Variables = Mapping[str, Mapping[Target, str]]
+"""A project's variables: by name, the value for each target that has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class VariableChange:
+    """The variable has ``value`` in ``scopes``; those that are not named keep theirs.
+
+    Without a value, the one that is kept is moved to ``scopes`` and is in no others; no scope removes it.
+    """
+
+    name: str
+    value: str | None
+    scopes: frozenset[Target]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, deci
 from scalemesh.db import queue
 from scalemesh.db.pool import UNAVAILABLE, Pool
 from scalemesh.db.queue import BuildFacts, Claim, LostLease
+from scalemesh.fields.variables import values_for
 from scalemesh.logs import stream
 from scalemesh.logs.archive import ArchiveDamaged, BuildLog, BuildResult, fetch_build_log, write_build_log
 from scalemesh.logs.events import Announcer, StatusChanged
@@ -114,7 +115,7 @@ class Worker:
             environment = builder_environment(
                 claim,
                 self._place,
-                env=self._secrets.open(claim.env_encrypted),
+                env=values_for(self._secrets.open(claim.env_encrypted), claim.target),
                 git_token=self._secrets.open_token(claim.access_token_encrypted),
                 site_url=self._site_url(site_label(claim)),
                 first_seq=await self._first_seq(claim),

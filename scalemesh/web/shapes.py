@@ -1,10 +1,11 @@
 """What JSON looks like, in one place; the pages show the same shapes."""
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from scalemesh.deploys import DeploymentView
-from scalemesh.model import Deployment, Failure, Project, User, WaitCause
+from scalemesh.model import Deployment, Failure, Project, Target, User, WaitCause
 from scalemesh.projects import ProjectView
 from scalemesh.settings import Settings
 
@@ -38,6 +39,11 @@ def project(view: ProjectView, settings: Settings) -> Json:
         "production": deployment(view.production, project, settings) if view.production else None,
         "createdAt": time(project.created_at),
     }
+
+
+def variables(scopes: Mapping[str, Collection[Target]]) -> Json:
+    """Of each name, the choice of a form that says where it is."""
+    return {name: next(iter(found)) if len(found) == 1 else "all" for name, found in scopes.items()}
 
 
 def deployment(deployment: Deployment, project: Project, settings: Settings) -> Json:
