@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import json
 import shutil
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import brotli
@@ -184,16 +183,6 @@ async def test_every_mistake_of_the_environment_is_told_at_once(builder: Builder
     built = await builder.run("https://example.com/a/b", GIT_REF="-x", MAX_FILES="many", projectID="../x")
     assert built.exit == 2
     assert all(name in built.errors for name in ("GIT_REF", "MAX_FILES", "projectID"))
-
-
-async def test_a_build_ends_at_its_deadline(builder: Builder, git_server: GitServer) -> None:
-    url = await git_server.make_repo(
-        "endless", {"package.json": SCRIPT_PACKAGE, "build.sh": "trap '' TERM; sleep 9999 & sleep 9999"}
-    )
-    deadline = datetime.now(UTC) + timedelta(seconds=3)
-    built = await builder.run(url, INSTALL_COMMAND="true", BUILD_DEADLINE=deadline.isoformat())
-    assert (built.exit, built.code) == (1, "deadline_exceeded")
-    assert datetime.now(UTC) - deadline < timedelta(seconds=5)
 
 
 async def test_a_workspace_is_gone_after_the_build(
