@@ -2,7 +2,7 @@
 
 import { startConsole } from './console/console.js';
 import { filesize, span } from './format.js';
-import { fill, isActive, showBadge, statusName, subject } from './status.js';
+import { fill, isActive, showBadge, statusName, subject, waitingWords } from './status.js';
 
 const root = /** @type {HTMLElement} */ (document.getElementById('console'));
 const outcome = /** @type {HTMLElement} */ (document.getElementById('outcome'));
@@ -61,10 +61,7 @@ function showFacts(deployment) {
   time.dataset.started = deployment.startedAt ?? '';
   time.dataset.finished = deployment.finishedAt ?? '';
   showDuration();
-  if (deployment.waiting) {
-    const { because, position } = deployment.waiting;
-    fill(outcome, 'waiting', `${because} Number ${position} in the line.`);
-  }
+  if (deployment.waiting) fill(outcome, 'waiting', waitingWords(deployment.waiting));
   if (deployment.error) {
     fill(outcome, 'error.message', deployment.error.message);
     fill(outcome, 'error.hint', deployment.error.hint ?? '');
