@@ -21,6 +21,7 @@ from scalemesh.db.queue import BuildFacts, Claim, LostLease
 from scalemesh.logs import stream
 from scalemesh.logs.archive import ArchiveDamaged, BuildLog, BuildResult, fetch_build_log, write_build_log
 from scalemesh.logs.events import Announcer, StatusChanged
+from scalemesh.tasks import end_tasks, to_its_end
 from scalemesh.model import Failure, LogLine, Status
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class Worker:
         except LostLease:
             logger.warning("deployment %s was taken from this worker", claim.deployment_id)
         except asyncio.CancelledError:
-            await self._give_back(claim)
+            await to_its_end(self._give_back(claim))
             raise
         else:
             if running is not None:
@@ -139,7 +140,7 @@ class Worker:
             status = await self.conclude(claim, running.explain())
             await self._announce(claim, status)
         except BaseException:
-            await running.leave()
+            await to_its_end(running.leave())
             raise
         if archived and status is Status.CANCELED:
             await running.stop()
@@ -153,8 +154,7 @@ class Worker:
             await self._renew_until_done(claim, running, archived)
             return archived.done()
         finally:
-            archived.cancel()
-            await asyncio.wait({archived})
+            await to_its_end(end_tasks(archived))
 
     async def _until_archived(self, claim: Claim) -> None:
         if self._launcher.outlives_server:
@@ -285,7 +285,7 @@ async def _let_save(running: RunningBuild) -> None:
     except TimeoutError:
         logger.warning("a builder took longer than %.0f s to save its caches and is stopped", _SAVE_S)
     finally:
-        await running.stop()
+        await to_its_end(running.stop())
 
 
 def _last_word(outcome: Outcome, result: BuildResult | None) -> str | None:
