@@ -33,6 +33,8 @@ _RENEW_S = 1.0
 _AWAY: tuple[type[Exception], ...] = (StoreUnavailable, *UNAVAILABLE)
 _LOST_OR_AWAY: tuple[type[Exception], ...] = (LostLease, *_AWAY)
 
+# Where a server stops and nothing is broken, another may go on.
+_AT_ONCE = timedelta(0)
 # The builder ends itself at its deadline; one that is still there after this is stopped.
 _DEADLINE_GRACE_S = 10.0
 # After its site is live; the builder itself gives up before.
@@ -210,8 +212,8 @@ class Worker:
             case Cancel(facts):
                 await queue.mark_canceled(self._pool, claim, facts)
                 return Status.CANCELED
-            case Retry():
-                return await queue.requeue(self._pool, claim)
+            case Retry(after):
+                return await queue.requeue(self._pool, claim, after=after)
 
     async def _complete_log(self, claim: Claim, outcome: Outcome) -> None:
         """Put into the archive what it lacks: the lines of an earlier attempt or a lost builder, and why."""
@@ -288,8 +290,8 @@ class Worker:
         try:
             # Whoever lost the lease has no say in the log either.
             await queue.renew_lease(self._pool, claim, LEASE)
-            await self._complete_log(claim, Retry())
-            status = await queue.requeue(self._pool, claim)
+            await self._complete_log(claim, Retry(_AT_ONCE))
+            status = await queue.requeue(self._pool, claim, after=_AT_ONCE)
         except _LOST_OR_AWAY as error:
             logger.warning("deployment %s waits for its lease to lapse: %s", claim.deployment_id, error)
         else:

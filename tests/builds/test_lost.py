@@ -39,7 +39,7 @@ class Sweep:
     async def lost(self, project: Project, *, attempt: int) -> Claim:
         claim = await self.rows.building(project)
         for _ in range(attempt - 1):
-            await requeue(self.rows.pool, claim)
+            await requeue(self.rows.pool, claim, after=timedelta(0))
             again = await self.rows.claim()
             assert again is not None
             claim = again
