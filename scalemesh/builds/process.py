@@ -5,15 +5,14 @@ import contextlib
 import logging
 import os
 import secrets
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import psutil
 
 from scalemesh.builds.launcher import BuildID, LaunchFailed, RunningBuild
+from scalemesh.builds.workspaces import new_workspace, remove_abandoned
 from scalemesh.model import DeploymentID, Failure
 
 logger = logging.getLogger(__name__)
@@ -43,9 +42,8 @@ class ProcessLauncher:
     async def launch(self, deployment_id: DeploymentID, environment: Mapping[str, str]) -> RunningBuild:
         try:
             with contextlib.ExitStack() as at_end:
-                workspace = Path(tempfile.mkdtemp(prefix="scalemesh-build-"))
-                # Of a builder that was killed; every other one has removed it.
-                at_end.callback(_remove, workspace)
+                await asyncio.to_thread(remove_abandoned)
+                workspace = at_end.enter_context(new_workspace())
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     "-m",
@@ -143,13 +141,6 @@ def _kill_tree(pid: int) -> None:
         for process in [*builder.children(recursive=True), builder]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-
-
-def _remove(workspace: Path) -> None:
-    for directory, _, _ in os.walk(workspace):
-        with contextlib.suppress(OSError):
-            Path(directory).chmod(0o700)
-    shutil.rmtree(workspace, ignore_errors=True)
 
 
 def _passed_on(environ: Mapping[str, str]) -> dict[str, str]:
