@@ -103,11 +103,12 @@ class _Kept:
     async def restart_whenever_it_ends(self) -> None:
         """Never returns."""
         now = asyncio.get_running_loop().time
-        pause_s = _RESTART_S
+        next_pause_s = _RESTART_S
         while True:
             began = now()
             status = await self.process.wait()
-            pause_s = _RESTART_S if now() - began > _STEADY_S else min(2 * pause_s, _RESTART_MAX_S)
+            pause_s = _RESTART_S if now() - began > _STEADY_S else next_pause_s
+            next_pause_s = min(2 * pause_s, _RESTART_MAX_S)
             _logger.error(
                 "%s ended by itself (status %d) and is started again in %.1f s:\n%s",
                 self._server.name,
