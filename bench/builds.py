@@ -1,4 +1,4 @@
-"""Builds against the same commands typed by hand, and the way of 2,000 files into a store.
+"""Builds against the same commands typed by hand, the way of 2,000 files into a store, and ``limits``.
 
 By hand: ``git clone --depth 1``, ``npm ci`` and ``npm run build``, one after the other, in a new directory.
 The first one has an npm cache that is empty, like the builder's first; the later ones have npm's own cache
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from bench import limits
 from bench.figures import Figure
 from bench.first_deploy import server
 from builder.collect import collect
@@ -39,7 +40,7 @@ async def measure() -> list[Figure]:
         root = Path(directory)
         (root / "repositories").mkdir()
         with GitServer.serve(root / "repositories") as git:
-            return [*await _builds(root, git), *await _uploads(root)]
+            return [*await _builds(root, git), *await _uploads(root), *await limits.measure(root, git)]
 
 
 async def _builds(root: Path, git: GitServer) -> list[Figure]:

@@ -215,7 +215,7 @@ async def _finish(
     log.finish()
     status = error.status if error else ExitStatus.READY
     content = log_object(log, progress, attempt=contract.attempt, error=error)
-    key = keys.build_log(contract.project_id, contract.deployment_id)
+    key = keys.build_log(contract.project_id, contract.deployment_id, contract.attempt)
     try:
         async with asyncio.timeout(STOPPED_LOG_PUT_S if stopped else LOG_PUT_S):
             await store.put(key, content, "application/gzip")

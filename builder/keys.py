@@ -10,8 +10,8 @@ def manifest(project_id: str, deployment_id: str) -> str:
     return f"__output/{project_id}/{deployment_id}/manifest.json"
 
 
-def build_log(project_id: str, deployment_id: str) -> str:
-    return f"__output/{project_id}/{deployment_id}/build.log.gz"
+def build_log(project_id: str, deployment_id: str, attempt: int) -> str:
+    return f"__output/{project_id}/{deployment_id}/build-{attempt}.log.gz"
 
 
 def caches(project_id: str) -> str:

@@ -23,9 +23,12 @@ def manifest(project_id: ProjectID, deployment_id: DeploymentID) -> str:
     return f"__output/{project_id}/{deployment_id}/manifest.json"
 
 
-def build_log(project_id: ProjectID, deployment_id: DeploymentID) -> str:
-    """The whole log as gzipped NDJSON."""
-    return f"__output/{project_id}/{deployment_id}/build.log.gz"
+def build_log(project_id: ProjectID, deployment_id: DeploymentID, attempt: int) -> str:
+    """The log up to the end of that attempt, as gzipped NDJSON.
+
+    A builder or a server that stalled in an earlier attempt can't write over a later one's.
+    """
+    return f"__output/{project_id}/{deployment_id}/build-{attempt}.log.gz"
 
 
 def log_stream(deployment_id: DeploymentID) -> str:

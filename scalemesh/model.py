@@ -116,6 +116,8 @@ class WaitCause(StrEnum):
 
     PROJECT = "project"
     """Another build of its project."""
+    RETRY = "retry"
+    """The pause after a try that was interrupted."""
     USER = "user"
     """Its user's other builds, which are as many as one user may have."""
     BUILDERS = "builders"

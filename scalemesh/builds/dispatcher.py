@@ -19,6 +19,7 @@ from scalemesh.db.queue import Claim, LostLease
 from scalemesh.keys import project_prefix
 from scalemesh.logs.events import Announcer, StatusChanged
 from scalemesh.model import QueueLimits, Status
+from scalemesh.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -82,10 +83,9 @@ class Dispatcher:
         try:
             yield
         finally:
-            tasks = [*loops, *self._builds]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            # The loops first, or one that is just claiming starts another build.
+            await end_tasks(*loops)
+            await end_tasks(*self._builds)
 
     async def _claim_for_ever(self) -> None:
         while True:

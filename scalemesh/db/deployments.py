@@ -176,6 +176,14 @@ async def get_status(pool: Pool, deployment_id: DeploymentID) -> Status:
     return Status(status)
 
 
+async def get_attempt(pool: Pool, deployment_id: DeploymentID) -> int:
+    """The last one; 0 where none was made. Raises DeploymentNotFound."""
+    attempt: int | None = await pool.fetchval("SELECT attempt FROM deployments WHERE id = $1", deployment_id)
+    if attempt is None:
+        raise DeploymentNotFound
+    return attempt
+
+
 async def list_deployments(
     pool: Pool, project_id: ProjectID, user_id: UserID, *, before_number: int | None, limit: int
 ) -> Sequence[Deployment]:

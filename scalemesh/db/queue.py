@@ -115,6 +115,7 @@ async def claim_deployment(
                 FROM line
                 JOIN deployments ON deployments.id = line.id
                 WHERE NOT line.project_busy
+                  AND NOT line.resting
                   AND line.user_running < $4
                   AND line.running < $3
                 ORDER BY line.position
@@ -337,14 +338,18 @@ async def _end(pool: Pool, claim: Claim, status: Status, failure: Failure | None
         raise LostLease
 
 
-async def requeue(pool: Pool, claim: Claim) -> Status:
-    """Give the deployment back: ``queued``, or ``canceled`` where that is wanted. Raises LostLease."""
+async def requeue(pool: Pool, claim: Claim, *, after: timedelta) -> Status:
+    """Give the deployment back: ``queued``, or ``canceled`` where that is wanted. Raises LostLease.
+
+    Nobody takes it before ``after``, give or take half: what broke for many is not tried by all at once.
+    """
     status = await pool.fetchval(
         """
         UPDATE deployments
         SET status = CASE WHEN cancel_wanted THEN 'canceled' ELSE 'queued' END,
             finished_at = CASE WHEN cancel_wanted THEN now() END,
-            worker = NULL, lease_until = NULL
+            worker = NULL, lease_until = NULL,
+            retry_at = now() + $4::interval * (0.5 + random())
         WHERE id = $1
           AND attempt = $2
           AND worker = $3
@@ -354,6 +359,7 @@ async def requeue(pool: Pool, claim: Claim) -> Status:
         claim.deployment_id,
         claim.attempt,
         claim.worker,
+        after,
     )
     if status is None:
         raise LostLease

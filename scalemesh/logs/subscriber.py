@@ -17,8 +17,8 @@ from scalemesh import keys
 from scalemesh.logs import events
 from scalemesh.logs.hub import Hub
 from scalemesh.logs.lines import Batch, line_from, with_gaps
-from scalemesh.logs.tasks import end_tasks
 from scalemesh.model import DeploymentID
+from scalemesh.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 

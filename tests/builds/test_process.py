@@ -42,7 +42,7 @@ class Stubborn:
 
     async def code(self) -> str | None:
         """The failure that the builder has recorded."""
-        log = await fetch_build_log(DirectoryStore(self.artifacts), PROJECT, DEPLOYMENT)
+        log = await fetch_build_log(DirectoryStore(self.artifacts), PROJECT, DEPLOYMENT, 1)
         assert log is not None
         assert log.result is not None
         return log.result.failure.code if log.result.failure else None

@@ -1,5 +1,7 @@
 """Production deployments go live by themselves, previews when somebody says so."""
 
+from datetime import timedelta
+
 import pytest
 
 from scalemesh.db.deployments import promote_deployment
@@ -54,7 +56,7 @@ async def test_a_preview_is_served_at_its_own_address_and_leaves_what_is_live(po
 async def test_a_newer_preview_keeps_no_production_deployment_from_going_live(pool: Pool, rows: Rows) -> None:
     project = await rows.project()
     older = await rows.building(project)
-    await requeue(pool, older)
+    await requeue(pool, older, after=timedelta(0))
     await pool.execute("UPDATE deployments SET created_at = now() + interval '1 h'")
     await rows.preview(project)
     again = await rows.claim()
@@ -68,7 +70,7 @@ async def test_a_preview_that_was_promoted_is_newer_than_a_build_from_before_it(
 ) -> None:
     project = await rows.project()
     older = await rows.building(project)
-    await requeue(pool, older)
+    await requeue(pool, older, after=timedelta(0))
     await pool.execute("UPDATE deployments SET created_at = now() + interval '1 h'")
     preview = await rows.preview(project)
     assert (await promote_deployment(pool, preview, project.user_id)).target is Target.PREVIEW
@@ -83,7 +85,7 @@ async def test_a_preview_that_was_promoted_is_newer_than_a_build_from_before_it(
 async def test_an_older_preview_is_not_superseded(pool: Pool, rows: Rows) -> None:
     project = await rows.project()
     older = await rows.building(project, ref="feature")
-    await requeue(pool, older)
+    await requeue(pool, older, after=timedelta(0))
     await pool.execute("UPDATE deployments SET created_at = now() + interval '1 h'")
     live = await rows.live(project)
     again = await rows.claim()

@@ -73,7 +73,7 @@ class Build:
             await pipeline.execute()
 
     async def archive(self, whole: Iterable[LogLine]) -> None:
-        await write_build_log(self.store, self.project_id, self.deployment_id, BuildLog(list(whole), None))
+        await write_build_log(self.store, self.project_id, self.deployment_id, 1, BuildLog(list(whole), None))
 
     async def mark(self, status: Status) -> None:
         await self._connection.execute(

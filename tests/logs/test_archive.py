@@ -12,7 +12,7 @@ from scalemesh.logs.archive import ArchiveDamaged, BuildLog, BuildResult, fetch_
 from scalemesh.model import DeploymentID, Failure, ProjectID
 from tests.logs.build import line, lines
 
-IDS = (ProjectID("project"), DeploymentID("deployment"))
+IDS = (ProjectID("project"), DeploymentID("deployment"), 2)
 GOOD = b'{"type":"line","seq":1,"time":"t","stream":"stdout","phase":"build","text":"hi"}\n'
 
 
