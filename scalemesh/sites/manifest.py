@@ -64,6 +64,10 @@ class Manifest:
     redirects: Redirects = NO_REDIRECTS
     headers: HeaderRules = NO_HEADER_RULES
 
+    @property
+    def rule_count(self) -> int:
+        return len(self.forced_redirects.rules) + len(self.redirects.rules) + len(self.headers.blocks)
+
 
 class _ManifestJSON(BaseModel):
     """The builder's spelling. Keys that serving has no use for are not named, and so are ignored."""
