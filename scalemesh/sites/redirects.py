@@ -91,7 +91,7 @@ class Match:
         value = self.values.get(name)
         if value is None:
             return f":{name}"
-        return quote(value, safe=safe if name == _SPLAT else safe.replace("/", ""))
+        return quote(value, safe=safe if name == _SPLAT else safe.replace("/", ""), errors="replace")
 
 
 def header_query(query: str) -> str:
@@ -99,7 +99,7 @@ def header_query(query: str) -> str:
     return quote(query, safe=punctuation, errors="replace")
 
 
-Names = tuple[tuple[str, int], ...]
+_Names = tuple[tuple[str, int], ...]
 """Placeholders, each with the place of the segment that it stands for."""
 
 
@@ -123,7 +123,7 @@ class _Shape:
         key = tuple(map(segments.__getitem__, self.literals))
         return (*key, segments[self.length][: self.prefix]) if self.prefix else key
 
-    def values(self, names: Names, segments: Sequence[str]) -> dict[str, str] | None:
+    def values(self, names: _Names, segments: Sequence[str]) -> dict[str, str] | None:
         """What each of ``names`` stands for; None where one would stand for nothing."""
         values = {name: segments[index] for name, index in names}
         if not all(values.values()):
@@ -133,7 +133,7 @@ class _Shape:
         return values
 
 
-def _take_apart(path: str) -> tuple[_Shape, tuple[str, ...], Names]:
+def _take_apart(path: str) -> tuple[_Shape, tuple[str, ...], _Names]:
     """A rule's path as its shape, what fills the literal places of that, and its placeholders."""
     is_open = path.endswith("*")
     *segments, last = path.removesuffix("*").split("/")[1:]
@@ -145,7 +145,7 @@ def _take_apart(path: str) -> tuple[_Shape, tuple[str, ...], Names]:
     return _Shape(literals, len(segments), is_open, len(prefix)), (*key, prefix) if prefix else key, names
 
 
-_Numbered = tuple[int, Redirect, Names]
+_Numbered = tuple[int, Redirect, _Names]
 
 
 @dataclass(frozen=True, slots=True)

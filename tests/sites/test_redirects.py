@@ -226,6 +226,12 @@ def test_no_rule_leaves_for_a_host_that_the_request_named(
         assert urlsplit(location).netloc in ("", "example.com")
 
 
+@pytest.mark.parametrize("query", ["id=\udcff", "id=%ff", "id=\0", "id=" + "&id=" * 2000])
+def test_a_query_may_hold_anything(query: str) -> None:
+    site = pages("/404.html", redirects=["/s id=:id /b/:id"])
+    assert plan_response(site, SiteRequest("GET", "/s", query)).headers["Location"].isascii()
+
+
 SEGMENT = st.sampled_from(["a", "b", ":x", ":y"])
 SOURCES = st.builds(
     lambda segments, end: "/" + "/".join(segments) + end,
