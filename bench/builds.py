@@ -24,6 +24,7 @@ from builder.contract import Contract, read_contract
 from builder.earlier import read_earlier
 from builder.presets import STATIC
 from builder.publish import put_manifest, upload
+from builder.site_rules import SiteRules
 from builder.store import open_store
 from tests.artifacts.s3_server import run_s3_server
 from tests.parts.git import GitServer
@@ -131,8 +132,8 @@ async def _publish(contract: Contract, site: Path) -> float:
     async with open_store(contract) as store:
         earlier = await read_earlier(contract, store)
         found = await asyncio.to_thread(collect, site, contract.limits, is_source=False)
-        uploaded = await upload(contract, store, site, found, earlier)
-        await put_manifest(contract, store, uploaded.files, commit="0" * 40, preset=STATIC)
+        uploaded = await upload(contract, store, site, found.files, earlier)
+        await put_manifest(contract, store, uploaded.files, SiteRules(), commit="0" * 40, preset=STATIC)
     assert len(uploaded.files) == _FILES
     return time.monotonic() - began
 

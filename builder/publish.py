@@ -16,6 +16,7 @@ from builder.contract import Contract
 from builder.earlier import Earlier
 from builder.encode import Blob, Encoded, encode
 from builder.presets import Preset
+from builder.site_rules import SiteRules
 from builder.store import Store
 
 UPLOADS = 16
@@ -84,7 +85,13 @@ async def upload(
 
 
 async def put_manifest(
-    contract: Contract, store: Store, files: dict[str, dict[str, object]], *, commit: str, preset: Preset
+    contract: Contract,
+    store: Store,
+    files: dict[str, dict[str, object]],
+    rules: SiteRules,
+    *,
+    commit: str,
+    preset: Preset,
 ) -> None:
     """Makes the deployment whole. Raises ``StoreError``."""
     has_not_found = NOT_FOUND_PAGE in files
@@ -96,8 +103,8 @@ async def put_manifest(
         "framework": preset.name,
         "createdAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "files": files,
-        "redirects": [],
-        "headers": [],
+        "redirects": [rule.to_json() for rule in rules.redirects],
+        "headers": [block.to_json() for block in rules.headers],
         "notFound": NOT_FOUND_PAGE if has_not_found else None,
         "spa": preset.spa and not has_not_found,
     }

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -34,10 +34,18 @@ from scalemesh.logs.events import Announcer
 from scalemesh.logs.follow import Logs
 from scalemesh.logs.hub import Hub
 from scalemesh.logs.subscriber import subscriber
-from scalemesh.model import SiteRoute
+from scalemesh.model import DeploymentID, SiteRoute
 from scalemesh.projects import Projects
 from scalemesh.settings import Settings
-from scalemesh.sites import FetchRoute, RouteUnavailable, SiteHost, Sites
+from scalemesh.sites import (
+    EARLIER_AGE,
+    EARLIER_DEPLOYMENTS,
+    FetchEarlier,
+    FetchRoute,
+    RouteUnavailable,
+    SiteHost,
+    Sites,
+)
 from scalemesh.web import filters, front
 from scalemesh.web.body import MAX_BODY_BYTES
 from scalemesh.web.errors import tell_errors
@@ -93,7 +101,9 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
         queue_timeout=timedelta(seconds=settings.build_queue_timeout_s),
         alone=settings.embeds_postgres,
     )
-    sites = Sites(_route_fetcher(resources.pool), resources.store)
+    sites = Sites(
+        _route_fetcher(resources.pool), resources.store, fetch_earlier=_earlier_fetcher(resources.pool)
+    )
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
         middlewares=[
@@ -187,6 +197,18 @@ def _route_fetcher(pool: Pool) -> FetchRoute:
             if host.deployment_id is None:
                 return await site_routes.fetch_production_route(pool, host.label)
             return await site_routes.fetch_preview_route(pool, host.label, host.deployment_id)
+        except UNAVAILABLE as error:
+            raise RouteUnavailable(str(error)) from error
+
+    return fetch
+
+
+def _earlier_fetcher(pool: Pool) -> FetchEarlier:
+    async def fetch(route: SiteRoute) -> Sequence[DeploymentID]:
+        try:
+            return await site_routes.list_earlier_deployments(
+                pool, route.project_id, route.deployment_id, since=EARLIER_AGE, limit=EARLIER_DEPLOYMENTS
+            )
         except UNAVAILABLE as error:
             raise RouteUnavailable(str(error)) from error
 

@@ -4,13 +4,17 @@ hosts      which door the request knocks at
 request    what of it may change the answer
 plan       the whole answer, decided purely, with the help of
              paths, resolve         raw path -> decoded path -> file, redirect or miss
+             redirects              the site's own rules for paths
+             header_rules           the site's own rules for headers
              negotiate              br, gzip or the plain form
              conditional, ranges    304, 206, 416
              pages                  our own words for what is not there
 manifest   what a deployment is made of; cache keeps those in use
+earlier    what was live before, for pages that are open still
 respond    route -> manifest -> plan -> bytes on the wire
 """
 
+from scalemesh.sites.earlier import EARLIER_AGE, EARLIER_DEPLOYMENTS, FetchEarlier
 from scalemesh.sites.hosts import (
     BadHost,
     ControlHost,
@@ -20,17 +24,15 @@ from scalemesh.sites.hosts import (
     UnknownHost,
     parse_host,
 )
-from scalemesh.sites.respond import (
-    FetchRoute,
-    RouteUnavailable,
-    Sites,
-    bad_host_response,
-    unknown_host_response,
-)
+from scalemesh.sites.respond import Sites, bad_host_response, unknown_host_response
+from scalemesh.sites.routes import FetchRoute, RouteUnavailable
 
 __all__ = [
+    "EARLIER_AGE",
+    "EARLIER_DEPLOYMENTS",
     "BadHost",
     "ControlHost",
+    "FetchEarlier",
     "FetchRoute",
     "Host",
     "Hostnames",

@@ -17,6 +17,9 @@ MAX_MANIFESTS = 10_000
 MAX_CACHED_BYTES = 16 * 1024 * 1024
 """Of JSON, which is up to 2.2 times that in objects (measured): eight hundred sites of fifty files."""
 
+RULE_BYTES = 1_000
+"""Of what is made of a rule beside the objects of its JSON: an entry of an index, or a pattern (measured)."""
+
 
 class ManifestCache:
     """The manifests asked for last, of at most ``max_count`` and ``max_bytes`` (of JSON) together.
@@ -75,6 +78,7 @@ class ManifestCache:
                 reading.set_result(None)
 
     def _keep(self, deployment_id: DeploymentID, manifest: Manifest, size: int) -> None:
+        size += RULE_BYTES * manifest.rule_count
         self._kept[deployment_id] = manifest, size
         self._bytes += size
         while len(self._kept) > self._max_count or self._bytes > self._max_bytes:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -15,13 +15,15 @@ from scalemesh.artifacts.store import (
     ArtifactTooLarge,
     StoreUnavailable,
 )
-from scalemesh.model import ProjectID, SiteRoute
+from scalemesh.model import DeploymentID, ProjectID, SiteRoute
 from scalemesh.sites.cache import ManifestCache
+from scalemesh.sites.earlier import EarlierFiles, FetchEarlier
 from scalemesh.sites.hosts import SiteHost
 from scalemesh.sites.manifest import ManifestDamaged
 from scalemesh.sites.pages import BAD_HOST, NO_SITE, UNAVAILABLE, UNKNOWN_HOST, Page, render
 from scalemesh.sites.plan import Blob, Plan, plan_page, plan_response
 from scalemesh.sites.request import SiteRequest
+from scalemesh.sites.routes import FetchRoute, RouteUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -32,25 +34,26 @@ STALL_TIMEOUT_S = 60
 """A client that takes nothing for so long is gone; its file or S3 connection is somebody else's turn."""
 
 
-class RouteUnavailable(Exception):
-    """Where a host leads can't be found out just now."""
-
-
 class _Damaged(Exception):
     """The store has less than a manifest, or the database, says."""
 
 
-FetchRoute = Callable[[SiteHost], Awaitable[SiteRoute | None]]
+async def _no_earlier(_route: SiteRoute) -> Sequence[DeploymentID]:
+    return ()
 
 
 class Sites:
     """Answers requests for sites.
 
     ``fetch_route`` gives the deployment behind a host, None where there is no such site or nothing of it is
-    live, and raises ``RouteUnavailable`` where it can't tell. Holds nothing that needs closing.
+    live, and raises ``RouteUnavailable`` where it can't tell. Assets that it does not have are looked for in
+    what ``fetch_earlier`` gives. Holds nothing that needs closing.
     """
 
-    def __init__(self, fetch_route: FetchRoute, store: ArtifactStore) -> None:
+    def __init__(
+        self, fetch_route: FetchRoute, store: ArtifactStore, *, fetch_earlier: FetchEarlier = _no_earlier
+    ) -> None:
+        self.earlier = EarlierFiles(fetch_earlier, store)
         self._fetch_route = fetch_route
         self._store = store
         self._manifests = ManifestCache(store)
@@ -72,6 +75,10 @@ class Sites:
         manifest = await self._manifests.get(route)
         asked = SiteRequest.of(request.method, request.raw_path, request.headers)
         plan = plan_response(manifest, asked, preview=route.preview)
+        if plan.missing_asset is not None and (
+            earlier := await self.earlier.find(route, manifest, plan.missing_asset)
+        ):
+            plan = plan_response(manifest, asked, preview=route.preview, earlier=earlier)
         if isinstance(plan.body, bytes):
             return _whole(plan, plan.body)
         return await self._send_blob(request, plan, plan.body, route.project_id)
