@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 _PREFIX = "scalemesh-build-"
 
 
@@ -47,8 +49,22 @@ def remove_abandoned() -> None:
 
 
 def _remove(workspace: Path) -> None:
+    if not workspace.exists():
+        return  # as its builder does at its own end
+    _end_sandboxes(workspace)
     # What a build has made unwritable as well.
     for directory, _, _ in os.walk(workspace):
         with suppress(OSError):
             Path(directory).chmod(0o700)
     shutil.rmtree(workspace, ignore_errors=True)
+
+
+def _end_sandboxes(workspace: Path) -> None:
+    """One that was just starting as its builder was killed is not yet bound to the builder's life.
+
+    bubblewrap's arguments name the workspace, those of what runs inside need not; that ends with it.
+    """
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(str(workspace) in argument for argument in process.cmdline()):
+                process.kill()
