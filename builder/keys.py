@@ -11,7 +11,8 @@ def manifest(project_id: str, deployment_id: str) -> str:
 
 
 def build_log(project_id: str, deployment_id: str, attempt: int) -> str:
-    return f"__output/{project_id}/{deployment_id}/build-{attempt}.log.gz"
+    name = "build.log.gz" if attempt == 1 else f"build-{attempt}.log.gz"
+    return f"__output/{project_id}/{deployment_id}/{name}"
 
 
 def caches(project_id: str) -> str:

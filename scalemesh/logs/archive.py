@@ -65,8 +65,11 @@ async def fetch_build_log(
 async def write_build_log(
     store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID, attempt: int, log: BuildLog
 ) -> None:
+    """Stores the log of ``attempt``, which has the lines of those before it too. Raises StoreUnavailable."""
     data = await asyncio.to_thread(_encode, log)
     await store.write(keys.build_log(project_id, deployment_id, attempt), data)
+    if attempt > 1:
+        await store.write(keys.whole_build_log(project_id, deployment_id), data)
 
 
 def _decode(data: bytes) -> BuildLog:
