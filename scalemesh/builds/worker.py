@@ -34,8 +34,8 @@ _RENEW_S = 1.0
 _AWAY: tuple[type[Exception], ...] = (StoreUnavailable, *UNAVAILABLE)
 _LOST_OR_AWAY: tuple[type[Exception], ...] = (LostLease, *_AWAY)
 
-# Where a server stops and nothing is broken, another may go on.
-_AT_ONCE = timedelta(0)
+# Of a server that stops; a restart should not wait for a Postgres or a store that is away.
+_GIVE_BACK_S = 5.0
 # The builder ends itself at its deadline; one that is still there after this is stopped.
 _DEADLINE_GRACE_S = 10.0
 # After its site is live; the builder itself gives up before.
@@ -288,15 +288,12 @@ class Worker:
         if self._launcher.outlives_server:
             await self._let_lapse(claim)
             return
+        # Its builder is stopped, so it ends as any attempt that was interrupted, the last one too.
         try:
-            # Whoever lost the lease has no say in the log either.
-            await queue.renew_lease(self._pool, claim, LEASE)
-            await self._complete_log(claim, Retry(_AT_ONCE))
-            status = await queue.requeue(self._pool, claim, after=_AT_ONCE)
+            async with asyncio.timeout(_GIVE_BACK_S):
+                await self._announce(claim, await self.conclude(claim))
         except _LOST_OR_AWAY as error:
-            logger.warning("deployment %s waits for its lease to lapse: %s", claim.deployment_id, error)
-        else:
-            await self._announce(claim, status)
+            logger.warning("deployment %s waits for its lease to lapse: %r", claim.deployment_id, error)
 
     async def _let_lapse(self, claim: Claim) -> None:
         """Another worker may go on with the attempt now; without this it may when the lease has run out."""
