@@ -58,8 +58,8 @@ class DirectoryStore:
     async def put(self, key: str, content: bytes, media: str) -> None:
         await asyncio.to_thread(self._write, key, lambda part: _write(part, content, through=True))
 
-    async def add(self, contents: Mapping[str, bytes]) -> None:
-        await asyncio.to_thread(self._add_all, contents)
+    async def add(self, blobs: Mapping[str, bytes]) -> None:
+        await asyncio.to_thread(self._add_all, blobs)
 
     async def settle(self) -> None:
         await asyncio.to_thread(self._settle)
@@ -86,8 +86,8 @@ class DirectoryStore:
             for name, status in files
         ]
 
-    def _add_all(self, contents: Mapping[str, bytes]) -> None:
-        for key, content in contents.items():
+    def _add_all(self, blobs: Mapping[str, bytes]) -> None:
+        for key, content in blobs.items():
             self._add(key, content)
 
     def _add(self, key: str, content: bytes) -> None:
