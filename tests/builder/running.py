@@ -28,7 +28,7 @@ class Built:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        [log] = self._directory.glob("build-*.log.gz")
+        [log] = self._directory.glob("build*.log.gz")
         content = gzip.decompress(log.read_bytes())
         return [json.loads(line) for line in content.splitlines()]
 

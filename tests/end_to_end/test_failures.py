@@ -171,7 +171,7 @@ async def test_a_private_value_appears_nowhere(user: Client, git_server: GitServ
     assert ended["error"]["code"] == "build_failed"
     log = await user.log(deployment_id)
     assert "is ***" in log
-    record = server.data_dir / "artifacts/__output" / project["projectID"] / deployment_id / "build-1.log.gz"
+    record = server.data_dir / "artifacts/__output" / project["projectID"] / deployment_id / "build.log.gz"
     events = await user.get(f"/api/deployments/{deployment_id}/logs")
     for text in (log, events.text, json.dumps(ended), gzip.decompress(record.read_bytes()).decode()):
         assert secret not in text
