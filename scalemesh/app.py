@@ -37,7 +37,7 @@ from scalemesh.logs.subscriber import subscriber
 from scalemesh.model import SiteRoute
 from scalemesh.projects import Projects
 from scalemesh.settings import Settings
-from scalemesh.sites import FetchRoute, RouteUnavailable, SiteHost, Sites
+from scalemesh.sites import FetchRoute, HotRunner, RouteUnavailable, SiteHost, Sites
 from scalemesh.web import filters, front
 from scalemesh.web.body import MAX_BODY_BYTES
 from scalemesh.web.errors import tell_errors
@@ -49,6 +49,8 @@ from scalemesh.web.sessions import cookie_storage
 logger = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[1]
+
+SITES = web.AppKey("sites", Sites)
 
 # A connection that sends no (whole) request for this long is closed; aiohttp's default is an hour.
 _KEEPALIVE_S = 15.0
@@ -93,7 +95,11 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
         queue_timeout=timedelta(seconds=settings.build_queue_timeout_s),
         alone=settings.embeds_postgres,
     )
-    sites = Sites(_route_fetcher(resources.pool), resources.store)
+    sites = Sites(
+        _route_fetcher(resources.pool),
+        resources.store,
+        memory_bytes=settings.cache_memory_mib * 1024 * 1024,
+    )
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
         middlewares=[
@@ -118,7 +124,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
             Throttle(resources.redis.connection_pool),
             signups_open=settings.signups == "open",
         ),
-        projects=Projects(resources.pool, secrets),
+        projects=Projects(resources.pool, announcer, secrets),
         deploys=Deploys(resources.pool, announcer, settings.queue_limits, dispatcher.wake),
         logs=Logs(resources.pool, resources.redis, resources.store, hub),
         announcer=announcer,
@@ -128,6 +134,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
             "store": resources.store.check,
         },
     )
+    app[SITES] = sites
     app[CONSOLES] = Consoles()
     add_routes(app)
     _add_pages(app)
@@ -135,7 +142,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
     app.on_shutdown.append(close_consoles)
 
     async def follow_logs(_app: web.Application) -> AsyncIterator[None]:
-        async with subscriber(resources.listening, hub):
+        async with subscriber(resources.listening, hub, [sites.routes]):
             yield
 
     async def dispatch_builds(_app: web.Application) -> AsyncIterator[None]:
@@ -151,8 +158,10 @@ async def running_server(settings: Settings, listener: socket.socket) -> AsyncIt
     """Serves on ``listener`` inside the block; raises what ``open_place`` and ``open_resources`` do."""
     async with open_place(settings) as place, open_resources(settings) as resources:
         await _warn_of_what_is_away(resources)
-        runner = web.AppRunner(
-            init_app(settings, resources, place),
+        app = init_app(settings, resources, place)
+        runner = HotRunner(
+            app,
+            app[SITES].hot,
             access_log=None,
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=_LINGERING_S,

@@ -8,7 +8,11 @@ plan       the whole answer, decided purely, with the help of
              conditional, ranges    304, 206, 416
              pages                  our own words for what is not there
 manifest   what a deployment is made of; cache keeps those in use
+routes     where hosts lead, remembered
+blobs      small files in memory
 respond    route -> manifest -> plan -> bytes on the wire
+hot        answers made ready by respond, found by a request's bytes (heads);
+protocol   the connection that writes them, and leaves all else to aiohttp
 """
 
 from scalemesh.sites.hosts import (
@@ -20,13 +24,9 @@ from scalemesh.sites.hosts import (
     UnknownHost,
     parse_host,
 )
-from scalemesh.sites.respond import (
-    FetchRoute,
-    RouteUnavailable,
-    Sites,
-    bad_host_response,
-    unknown_host_response,
-)
+from scalemesh.sites.protocol import HotRunner
+from scalemesh.sites.respond import Sites, bad_host_response, unknown_host_response
+from scalemesh.sites.routes import FetchRoute, RouteUnavailable
 
 __all__ = [
     "BadHost",
@@ -34,6 +34,7 @@ __all__ = [
     "FetchRoute",
     "Host",
     "Hostnames",
+    "HotRunner",
     "RouteUnavailable",
     "SiteHost",
     "Sites",
