@@ -60,7 +60,7 @@ class HotAnswers:
 
     def find(self, head: bytes, now: float) -> tuple[bytes, bytes] | None:
         """The head and body that answer ``head`` at ``now``, on the loop's clock; None if aiohttp is to."""
-        key = self._keys.get(head)
+        key = self._keys[head]
         if key is None:
             read = read_head(head)
             if read is None:
@@ -68,7 +68,7 @@ class HotAnswers:
             key, may_repeat = read
             if may_repeat and len(head) <= MAX_REPEATED_BYTES:
                 self._keys.put(head, key)
-        answer = self._answers.get(key)
+        answer = self._answers[key]
         if answer is None or answer.lead.until <= now:
             return None
         body = b"" if answer.blob is None else self._blobs.peek(answer.blob)

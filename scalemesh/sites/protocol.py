@@ -4,6 +4,7 @@ Every name of aiohttp's own that is used here is in ``PRIVATE``, and a test hold
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, cast
 
 from aiohttp import web
@@ -108,13 +109,21 @@ class HotHandler(RequestHandler):
     def _answer(self, data: bytes) -> bytes:
         """Answer the heads that ``data`` begins with, as far as they are hot. Returns what is aiohttp's."""
         now = self._loop.time()
+        found = self._hot.find(data, now)
+        if found is not None:
+            # Nearly always a read is one request.
+            self._write(found, len(found[0]) + len(found[1]))
+            self._next_keepalive_close_time = now + self._keepalive_timeout
+            return b""
         start = size = 0
         out: list[bytes] = []
         while start < len(data):
             end = data.find(END, start) + len(END)
             if end < len(END):
                 break
-            found = self._hot.find(data if end - start == len(data) else data[start:end], now)
+            if end - start == len(data):
+                break
+            found = self._hot.find(data[start:end], now)
             if found is None:
                 break
             out += found
@@ -133,12 +142,12 @@ class HotHandler(RequestHandler):
         rest = data[start:]
         return self._hold(rest) if rest and self._paused else rest
 
-    def _write(self, out: list[bytes], size: int) -> None:
-        transport = cast(asyncio.Transport, self.transport)
+    def _write(self, out: Sequence[bytes], size: int) -> None:
+        assert self.transport is not None
         if size <= JOINED_BYTES:
-            transport.write(b"".join(out))
+            self.transport.write(b"".join(out))
         else:
-            transport.writelines(out)
+            self.transport.writelines(out)
 
     def _hold(self, data: bytes) -> bytes:
         """Keep ``data`` until the client has taken what is written. Returns that nothing is aiohttp's."""

@@ -16,8 +16,8 @@ def test_what_is_used_stays_and_what_is_not_goes() -> None:
     kept.put("unused", bytes(5))
     for number in range(100):
         kept.put(f"new {number}", bytes(5))
-        assert kept.get("used") is not None
-    assert kept.get("unused") is None
+        assert kept["used"] is not None
+    assert kept["unused"] is None
 
 
 def test_a_replaced_value_is_not_found_again() -> None:
@@ -27,13 +27,13 @@ def test_a_replaced_value_is_not_found_again() -> None:
     kept.put("a", b"new")
     kept.put("c", bytes(9))
     kept.put("d", bytes(9))
-    assert kept.get("a") != b"old"
+    assert kept["a"] != b"old"
 
 
 def test_what_is_larger_than_half_is_not_kept() -> None:
     kept = make(20)
     kept.put("a", bytes(11))
-    assert kept.get("a") is None
+    assert kept["a"] is None
 
 
 @settings(max_examples=50)
@@ -45,6 +45,6 @@ def test_it_never_holds_more_than_it_may(uses: list[tuple[str, int, bool]]) -> N
         if puts and size <= 10:
             last[key] = bytes(size)
             kept.put(key, last[key])
-        found = kept.get(key)
+        found = kept[key]
         assert found is None or found is last[key]
-        assert sum(len(value) for half in (kept._young, kept._old) for value in half.values()) <= 20
+        assert sum(len(value) for half in (kept, kept._old) for value in half.values()) <= 20
