@@ -42,6 +42,7 @@ from scalemesh.sites import (
     EARLIER_DEPLOYMENTS,
     FetchEarlier,
     FetchRoute,
+    HotRunner,
     RouteUnavailable,
     SiteHost,
     Sites,
@@ -57,6 +58,8 @@ from scalemesh.web.sessions import cookie_storage
 logger = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[1]
+
+SITES = web.AppKey("sites", Sites)
 
 # A connection that sends no (whole) request for this long is closed; aiohttp's default is an hour.
 _KEEPALIVE_S = 15.0
@@ -102,7 +105,10 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
         alone=settings.embeds_postgres,
     )
     sites = Sites(
-        _route_fetcher(resources.pool), resources.store, fetch_earlier=_earlier_fetcher(resources.pool)
+        _route_fetcher(resources.pool),
+        resources.store,
+        fetch_earlier=_earlier_fetcher(resources.pool),
+        memory_bytes=settings.cache_memory_mib * 1024 * 1024,
     )
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
@@ -128,7 +134,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
             Throttle(resources.redis.connection_pool),
             signups_open=settings.signups == "open",
         ),
-        projects=Projects(resources.pool, secrets),
+        projects=Projects(resources.pool, announcer, secrets),
         deploys=Deploys(resources.pool, announcer, settings.queue_limits, dispatcher.wake),
         logs=Logs(resources.pool, resources.redis, resources.store, hub),
         announcer=announcer,
@@ -138,6 +144,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
             "store": resources.store.check,
         },
     )
+    app[SITES] = sites
     app[CONSOLES] = Consoles()
     add_routes(app)
     _add_pages(app)
@@ -145,7 +152,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
     app.on_shutdown.append(close_consoles)
 
     async def follow_logs(_app: web.Application) -> AsyncIterator[None]:
-        async with subscriber(resources.listening, hub):
+        async with subscriber(resources.listening, hub, [sites.routes]):
             yield
 
     async def dispatch_builds(_app: web.Application) -> AsyncIterator[None]:
@@ -161,8 +168,10 @@ async def running_server(settings: Settings, listener: socket.socket) -> AsyncIt
     """Serves on ``listener`` inside the block; raises what ``open_place`` and ``open_resources`` do."""
     async with open_place(settings) as place, open_resources(settings) as resources:
         await _warn_of_what_is_away(resources)
-        runner = web.AppRunner(
-            init_app(settings, resources, place),
+        app = init_app(settings, resources, place)
+        runner = HotRunner(
+            app,
+            app[SITES].hot,
             access_log=None,
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=_LINGERING_S,

@@ -11,6 +11,7 @@ from scalemesh.errors import InvalidInput
 from scalemesh.fields.git import host_of
 from scalemesh.fields.names import slug_of
 from scalemesh.fields.variables import apply_changes
+from scalemesh.logs.events import Announcer, SiteChanged
 from scalemesh.model import (
     BuildSettings,
     Deployment,
@@ -52,8 +53,9 @@ class ProjectPage:
 
 
 class Projects:
-    def __init__(self, pool: Pool, secrets: SecretBox) -> None:
+    def __init__(self, pool: Pool, announcer: Announcer, secrets: SecretBox) -> None:
         self._pool = pool
+        self._announcer = announcer
         self._secrets = secrets
 
     async def create(self, user: User, fields: ProjectFields) -> ProjectView:
@@ -136,6 +138,7 @@ class Projects:
     async def delete(self, user: User, project_id: ProjectID) -> None:
         """Raises ProjectNotFound."""
         await projects.delete_project(self._pool, project_id, user.id)
+        await self._announcer.announce(SiteChanged(project_id))
 
     async def _with_deployments(self, user: User, found: Sequence[Project]) -> list[ProjectView]:
         ids = [project.id for project in found]

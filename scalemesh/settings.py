@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     # Of a container; bundlers use more threads than they gain from.
     build_cpus: float = Field(2.0, alias="BUILD_CPUS", gt=0)
     build_sandbox: Literal["bwrap", "none"] | None = Field(None, alias="BUILD_SANDBOX")
+    # The small files of some hundred busy sites; of a process, beside its own 120 MB.
+    cache_memory_mib: int = Field(128, alias="CACHE_MEMORY_MIB", ge=0)
     git_allowed_hosts: CommaList = Field((), alias="GIT_ALLOWED_HOSTS")
     allow_local_repos: bool = Field(False, alias="ALLOW_LOCAL_REPOS")
     trusted_proxies: CommaList = Field((), alias="TRUSTED_PROXIES")

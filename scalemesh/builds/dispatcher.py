@@ -144,7 +144,7 @@ class Dispatcher:
                 logger.warning("deployment %s is asked for again later: %s", claim.deployment_id, error)
                 continue
             logger.warning("deployment %s lost its worker and is %s now", claim.deployment_id, status)
-            await self._announcer.announce(StatusChanged(claim.deployment_id, status))
+            await self._announcer.announce_outcome(claim.project_id, claim.deployment_id, status)
             self.wake()
         for deployment_id in await queue.expire_waiting(
             self._pool, longest=self._queue_timeout, failure=WAITED_TOO_LONG

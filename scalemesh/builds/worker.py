@@ -20,7 +20,7 @@ from scalemesh.db.queue import BuildFacts, Claim, LostLease
 from scalemesh.fields.variables import values_for
 from scalemesh.logs import stream
 from scalemesh.logs.archive import ArchiveDamaged, BuildLog, BuildResult, fetch_build_log, write_build_log
-from scalemesh.logs.events import Announcer, StatusChanged
+from scalemesh.logs.events import Announcer
 from scalemesh.model import Failure, LogLine, Status
 from scalemesh.tasks import end_tasks, to_its_end
 
@@ -303,7 +303,7 @@ class Worker:
             logger.warning("deployment %s waits for its lease to lapse: %s", claim.deployment_id, error)
 
     async def _announce(self, claim: Claim, status: Status) -> None:
-        await self._announcer.announce(StatusChanged(claim.deployment_id, status))
+        await self._announcer.announce_outcome(claim.project_id, claim.deployment_id, status)
 
 
 async def _let_save(running: RunningBuild) -> None:

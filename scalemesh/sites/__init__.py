@@ -11,7 +11,11 @@ plan       the whole answer, decided purely, with the help of
              pages                  our own words for what is not there
 manifest   what a deployment is made of; cache keeps those in use
 earlier    what was live before, for pages that are open still
+routes     where hosts lead, remembered
+blobs      small files in memory
 respond    route -> manifest -> plan -> bytes on the wire
+hot        answers made ready by respond, found by a request's bytes (heads);
+protocol   the connection that writes them, and leaves all else to aiohttp
 """
 
 from scalemesh.sites.earlier import EARLIER_AGE, EARLIER_DEPLOYMENTS, FetchEarlier
@@ -24,6 +28,7 @@ from scalemesh.sites.hosts import (
     UnknownHost,
     parse_host,
 )
+from scalemesh.sites.protocol import HotRunner
 from scalemesh.sites.respond import Sites, bad_host_response, unknown_host_response
 from scalemesh.sites.routes import FetchRoute, RouteUnavailable
 
@@ -36,6 +41,7 @@ __all__ = [
     "FetchRoute",
     "Host",
     "Hostnames",
+    "HotRunner",
     "RouteUnavailable",
     "SiteHost",
     "Sites",

@@ -269,11 +269,12 @@ async def test_a_store_that_is_away_is_503_until_it_is_back(
     moved = blobs.rename(tmp_path / "away")
     blobs.symlink_to(blobs)  # every open now fails, and not as for a missing file
     with caplog.at_level(logging.WARNING):
-        assert_is_our_page(await get(port, "/"), 503, "just now")
+        assert_is_our_page(await get(port, "/docs/"), 503, "just now")
     assert "unavailable" in caplog.text
+    assert (await get(port, "/")).status == 200
     blobs.unlink()
     moved.rename(blobs)
-    assert (await get(port, "/")).status == 200
+    assert (await get(port, "/docs/")).status == 200
 
 
 async def test_a_site_stays_up_while_its_manifest_is_in_memory(port: int, tmp_path: Path) -> None:
