@@ -242,7 +242,8 @@ SOURCES = st.builds(
 
 def is_for(source: str, path: str) -> bool:
     """The same question asked of one rule, the long way."""
-    wanted, there = source.removesuffix("*").rstrip("/").split("/")[1:], path.rstrip("/").split("/")[1:]
+    wanted = source.removesuffix("*").rstrip("/").split("/")[1:]
+    there = [] if path == "/" else path.split("/")[1:]
     if source.endswith("*") and not source.endswith("/*"):
         last = wanted.pop()
         if len(there) <= len(wanted) or not there[len(wanted)].startswith(last):
