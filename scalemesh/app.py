@@ -5,7 +5,7 @@ import hashlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
     app.on_shutdown.append(close_consoles)
 
     async def follow_logs(_app: web.Application) -> AsyncIterator[None]:
-        async with subscriber(resources.listening, hub, [sites.routes]):
+        async with subscriber(resources.listening, hub, [sites.routes]), aclosing(sites.routes):
             yield
 
     async def dispatch_builds(_app: web.Application) -> AsyncIterator[None]:

@@ -53,7 +53,7 @@ class Sites:
     ``fetch_route`` gives the deployment behind a host, None where there is no such site or nothing of it is
     live, and raises ``RouteUnavailable`` where it can't tell. Assets that it does not have are looked for in
     what ``fetch_earlier`` gives. ``memory_bytes`` of small files are kept. ``routes`` is to be told of
-    changes; ``hot`` has the answers that need no request object. Holds nothing that needs closing.
+    changes, and closed at the end; ``hot`` has the answers that need no request object.
     """
 
     def __init__(
