@@ -28,6 +28,8 @@ _SWEEP_S = 1.0
 _ORPHANS_S = 10.0
 _TIDY_S = 60.0
 _TIDY_PROJECTS = 10
+# Hosts kill a process some 20 s after they asked it to end; a lease that was not given back by then lapses.
+_GIVE_BACK_S = 12.0
 # A builder whose server is gone ends within 5 s of that; before, its deployment must not be built again.
 _ORPHAN_GRACE = timedelta(seconds=5)
 
@@ -63,6 +65,7 @@ class Dispatcher:
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._awake = asyncio.Event()
         self._builds: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
 
     def wake(self) -> None:
         """There may be work now."""
@@ -70,10 +73,10 @@ class Dispatcher:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Dispatches inside the block; at its end builds are given back, those of a child process stopped."""
+        """Dispatches inside the block, and at its end stops."""
         if self._alone:
             await queue.shorten_leases(self._pool, _ORPHAN_GRACE)
-        loops = [
+        self._loops = [
             asyncio.create_task(self._claim_for_ever(), name="dispatcher"),
             asyncio.create_task(_every(_SWEEP_S, self._sweep), name="lease sweep"),
             asyncio.create_task(_every(_ORPHANS_S, self._worker.remove_orphans), name="orphans"),
@@ -82,10 +85,15 @@ class Dispatcher:
         try:
             yield
         finally:
-            tasks = [*loops, *self._builds]
-            for task in tasks:
+            self.stop()
+            await asyncio.wait([*self._loops, *self._builds], timeout=_GIVE_BACK_S)
+
+    def stop(self) -> None:
+        """Claims nothing from now on; builds are given back, those of a child process stopped first."""
+        for task in [*self._loops, *self._builds]:
+            # A second time would interrupt the giving back.
+            if not task.cancelling():
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _claim_for_ever(self) -> None:
         while True:

@@ -70,7 +70,7 @@ async def server_process(
         )
     client = Client(session, port)
     try:
-        await eventually(lambda: _is_up(client, process), within_s=30)
+        await eventually(lambda: is_up(client, process), within_s=30)
         yield ServerProcess(client, process)
     finally:
         if process.returncode is None:
@@ -78,7 +78,7 @@ async def server_process(
         await process.wait()
 
 
-async def _is_up(client: Client, process: asyncio.subprocess.Process) -> bool:
+async def is_up(client: Client, process: asyncio.subprocess.Process) -> bool:
     assert process.returncode is None, "the server ended; server.log has its reason"
     try:
         return (await client.get("/health")).status == 200
