@@ -18,6 +18,7 @@ from scalemesh.db.pool import UNAVAILABLE, Pool
 from scalemesh.db.queue import Claim, LostLease
 from scalemesh.keys import project_prefix
 from scalemesh.logs.events import Announcer, StatusChanged
+from scalemesh.logs.tasks import end_tasks
 from scalemesh.model import QueueLimits, Status
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Dispatcher:
         self._awake = asyncio.Event()
         self._builds: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
+        self._stopping = False
 
     def wake(self) -> None:
         """There may be work now."""
@@ -86,10 +88,12 @@ class Dispatcher:
             yield
         finally:
             self.stop()
-            await asyncio.wait([*self._loops, *self._builds], timeout=_GIVE_BACK_S)
+            _, late = await asyncio.wait([*self._loops, *self._builds], timeout=_GIVE_BACK_S)
+            await end_tasks(*late)
 
     def stop(self) -> None:
         """Claims nothing from now on; builds are given back, those of a child process stopped first."""
+        self._stopping = True
         for task in [*self._loops, *self._builds]:
             # A second time would interrupt the giving back.
             if not task.cancelling():
@@ -112,7 +116,7 @@ class Dispatcher:
                 continue
 
     async def _claim_one(self) -> bool:
-        if len(self._builds) >= self._limits.builds:
+        if self._stopping or len(self._builds) >= self._limits.builds:
             return False
         claim = await queue.claim_deployment(
             self._pool, worker=self._name, lease=LEASE, timeout=self._build_timeout, limits=self._limits
@@ -134,7 +138,7 @@ class Dispatcher:
             logger.error("%s broke; its lease will lapse", task.get_name(), exc_info=error)
 
     async def _sweep(self) -> None:
-        while True:
+        while not self._stopping:
             # Each time another name: it keeps out this process's own earlier worker as well.
             sweeper = f"{self._name}:{secrets.token_hex(3)}"
             claim = await queue.take_over_lapsed(self._pool, worker=sweeper, lease=LEASE)
