@@ -22,19 +22,21 @@ BUILD_IMAGE ?= $(if $(shell docker ps >/dev/null 2>&1 && echo yes),docker build,
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-containers builder-image server-image check settings-docs bench bench-builds clean browser
+.PHONY: help run demo test test-faults test-containers builder-image server-image check settings-docs \
+	bench bench-builds clean browser
 
 help:
 	@echo 'make run     start Scale Mesh on http://localhost:9000'
 	@echo 'make demo    deploy an example app from its repository to a URL, and fetch its page'
 	@echo 'make test    run the tests, browser tests included'
+	@echo 'make test-faults  kill servers and builders for minutes, and check that nothing broke'
 	@echo 'make builder-image    build the image for BUILDER=docker'
 	@echo 'make server-image     build the image of the server'
 	@echo 'make test-containers  run the tests that need both images, on Docker or Podman'
 	@echo 'make check   run ruff, mypy and import-linter'
 	@echo 'make settings-docs    write docs/settings.md anew from the settings class'
 	@echo 'make bench   measure speed and memory'
-	@echo 'make bench-builds  measure builds against the same commands by hand, and large uploads'
+	@echo 'make bench-builds  measure builds against the same commands by hand, large uploads, a long queue'
 	@echo 'make clean   remove .venv and every cache; data in .scalemesh stays'
 
 run: $(INSTALLED)
@@ -45,6 +47,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) browser
 	$(RUN) -m pytest --numprocesses $(TEST_WORKERS) --dist worksteal
+
+# Its short form is part of `make test`. FAULTS_SEED=… draws the same deploys and kills again.
+test-faults: $(INSTALLED)
+	TEST_FAULTS=1 $(RUN) -m pytest -m faults --capture=no
 
 # Not part of `make test`: the image takes two minutes to build, and few machines have an engine.
 test-containers: $(INSTALLED) builder-image server-image

@@ -3,9 +3,9 @@
 import asyncio
 import sys
 
-from bench import builds, first_deploy
+from bench import builds, first_deploy, hot
 
-_MEASURES = {"all": first_deploy.measure, "builds": builds.measure}
+_MEASURES = {"all": first_deploy.measure, "builds": builds.measure, "hot": hot.measure}
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Builds against the same commands typed by hand, and the way of 2,000 files into a store.
+"""Builds against the same commands typed by hand, the way of 2,000 files into a store, and ``limits``.
 
 By hand: ``git clone --depth 1``, ``npm ci`` and ``npm run build``, one after the other, in a new directory.
 The first one has an npm cache that is empty, like the builder's first; the later ones have npm's own cache
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from bench import limits
 from bench.figures import Figure
 from bench.first_deploy import server
 from builder.collect import collect
@@ -23,6 +24,7 @@ from builder.contract import Contract, read_contract
 from builder.earlier import read_earlier
 from builder.presets import STATIC
 from builder.publish import put_manifest, upload
+from builder.site_rules import SiteRules
 from builder.store import open_store
 from tests.artifacts.s3_server import run_s3_server
 from tests.parts.git import GitServer
@@ -39,7 +41,7 @@ async def measure() -> list[Figure]:
         root = Path(directory)
         (root / "repositories").mkdir()
         with GitServer.serve(root / "repositories") as git:
-            return [*await _builds(root, git), *await _uploads(root)]
+            return [*await _builds(root, git), *await _uploads(root), *await limits.measure(root, git)]
 
 
 async def _builds(root: Path, git: GitServer) -> list[Figure]:
@@ -130,8 +132,8 @@ async def _publish(contract: Contract, site: Path) -> float:
     async with open_store(contract) as store:
         earlier = await read_earlier(contract, store)
         found = await asyncio.to_thread(collect, site, contract.limits, is_source=False)
-        uploaded = await upload(contract, store, site, found, earlier)
-        await put_manifest(contract, store, uploaded.files, commit="0" * 40, preset=STATIC)
+        uploaded = await upload(contract, store, site, found.files, earlier)
+        await put_manifest(contract, store, uploaded.files, SiteRules(), commit="0" * 40, preset=STATIC)
     assert len(uploaded.files) == _FILES
     return time.monotonic() - began
 

@@ -56,7 +56,7 @@ async def measure() -> list[Figure]:
 
 
 @asynccontextmanager
-async def server(data_dir: Path) -> AsyncIterator[tuple[float, Client, psutil.Process]]:
+async def server(data_dir: Path, **settings: str) -> AsyncIterator[tuple[float, Client, psutil.Process]]:
     """The seconds from the start of the process to health, a client, and the process."""
     port = unused_port()
     environment = {
@@ -65,6 +65,7 @@ async def server(data_dir: Path) -> AsyncIterator[tuple[float, Client, psutil.Pr
         "PORT": str(port),
         "DATA_DIR": str(data_dir),
         "ALLOW_LOCAL_REPOS": "1",
+        **settings,
     }
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(

@@ -78,6 +78,8 @@ async def unpack(runner: Runner, script: str, chunks: AsyncIterator[bytes]) -> N
     """
     import zstandard
 
+    # An archive that there is not is known by its first chunk, before anything runs for it.
+    chunk = await anext(chunks, b"")
     reading, writing = os.pipe()
     with FileIO(writing, "wb") as pipe:
         feeding: asyncio.Future[int] | None = None
@@ -88,9 +90,10 @@ async def unpack(runner: Runner, script: str, chunks: AsyncIterator[bytes]) -> N
         try:
             async with _contained(runner, script, Phase.INSTALL, reading, DEVNULL) as process:
                 try:
-                    async for chunk in chunks:
+                    while chunk:
                         feeding = asyncio.ensure_future(asyncio.to_thread(decompressor.write, chunk))
                         await asyncio.shield(feeding)
+                        chunk = await anext(chunks, b"")
                 except (zstandard.ZstdError, BrokenPipeError) as error:
                     raise ArchiveDamaged(str(error)) from error
                 pipe.close()

@@ -27,6 +27,7 @@ from builder.outputs import find_output
 from builder.prepare import prepare_runner
 from builder.publish import put_manifest, upload
 from builder.record import Progress, log_object
+from builder.site_rules import read_site_rules
 from builder.stops import watch_stops
 from builder.store import Store, open_store
 from builder.workspace import Workspace, open_workspace
@@ -157,12 +158,17 @@ async def _work(
         output = find_output(workspace.build, root, plan)
         site = workspace.build / root / output
         is_source = output == PurePosixPath(".")
-        found = await asyncio.to_thread(collect, site, contract.limits, is_source=is_source)
+        collected = await asyncio.to_thread(collect, site, contract.limits, is_source=is_source)
+        found = collected.files
         progress.files, progress.bytes = len(found), sum(file.bytes for file in found)
         where = "the root" if is_source else output
         log.say(Phase.COLLECT, f"{_counted(len(found), 'file')}, {progress.bytes:,} bytes in {where}.")
         if not any(file.path == "/index.html" for file in found):
             log.say(Phase.COLLECT, "There is no index.html, so the site's first page will not be found.")
+        paths = [file.path for file in found]
+        rules = await asyncio.to_thread(read_site_rules, site, collected.rule_files, paths)
+        for report in rules.reports:
+            log.say(Phase.COLLECT, report)
 
         progress.phase = Phase.UPLOAD
         uploaded = await upload(contract, store, site, found, await earlier)
@@ -172,7 +178,7 @@ async def _work(
         )
 
         progress.phase = Phase.PUBLISH
-        await put_manifest(contract, store, uploaded.files, commit=commit.sha, preset=plan.preset)
+        await put_manifest(contract, store, uploaded.files, rules, commit=commit.sha, preset=plan.preset)
     finally:
         earlier.cancel()
         nodes.cancel()
@@ -215,7 +221,7 @@ async def _finish(
     log.finish()
     status = error.status if error else ExitStatus.READY
     content = log_object(log, progress, attempt=contract.attempt, error=error)
-    key = keys.build_log(contract.project_id, contract.deployment_id)
+    key = keys.build_log(contract.project_id, contract.deployment_id, contract.attempt)
     try:
         async with asyncio.timeout(STOPPED_LOG_PUT_S if stopped else LOG_PUT_S):
             await store.put(key, content, "application/gzip")

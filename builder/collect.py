@@ -14,7 +14,7 @@ MAX_DEPTH = 64
 
 PUBLISHED_DOT_NAMES = frozenset({".well-known"})
 RULE_FILES = frozenset({"/_redirects", "/_headers"})
-"""Read by the proxy's rules, and not served."""
+"""Instructions to the host: read by ``builder.site_rules``, and not served."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -29,6 +29,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Collected:
+    """``files`` are the site, sorted by path. ``rule_files`` are beside it, under the same suspicion."""
+
+    files: list[Found]
+    rule_files: list[Found]
+
+
+@dataclass(frozen=True, slots=True)
 class _Entry:
     parts: tuple[str, ...]
     status: os.stat_result
@@ -38,8 +46,8 @@ class _Entry:
         return "/".join(self.parts)
 
 
-def collect(output: Path, limits: Limits, *, is_source: bool) -> list[Found]:
-    """The files below ``output``, sorted by path.
+def collect(output: Path, limits: Limits, *, is_source: bool) -> Collected:
+    """The files below ``output``.
 
     Names that begin with a dot are left out, except ``.well-known``: they are tools' own (``.git``,
     ``.env``). So is ``node_modules`` where ``is_source``: the output is the repository itself. A link to
@@ -53,6 +61,7 @@ def collect(output: Path, limits: Limits, *, is_source: bool) -> list[Found]:
     skipped = frozenset({"node_modules"}) if is_source else frozenset()
     root = output.resolve()
     files: list[Found] = []
+    rule_files: list[Found] = []
     names_of: dict[tuple[int, int], list[_Entry]] = {}
     total = directories = 0
     for entry in _walk(output, skipped):
@@ -61,10 +70,11 @@ def collect(output: Path, limits: Limits, *, is_source: bool) -> list[Found]:
             _require_count(limits, directories, "directories")
             continue
         found = _examine(entry, root, skipped)
-        if found.path in RULE_FILES:
-            continue
         if entry.status.st_nlink > 1 and stat.S_ISREG(entry.status.st_mode):
             names_of.setdefault((entry.status.st_dev, entry.status.st_ino), []).append(entry)
+        if found.path in RULE_FILES:
+            rule_files.append(found)
+            continue
         files.append(found)
         total += found.bytes
         _require_count(limits, len(files), "files")
@@ -78,7 +88,7 @@ def collect(output: Path, limits: Limits, *, is_source: bool) -> list[Found]:
             "The output directory holds no file to publish.",
             "Check that the build writes there; names that begin with a dot are not published.",
         )
-    return sorted(files, key=lambda found: found.path)
+    return Collected(sorted(files, key=lambda found: found.path), rule_files)
 
 
 def read_found(output: Path, found: Found, max_bytes: int) -> bytes:

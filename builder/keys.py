@@ -10,8 +10,9 @@ def manifest(project_id: str, deployment_id: str) -> str:
     return f"__output/{project_id}/{deployment_id}/manifest.json"
 
 
-def build_log(project_id: str, deployment_id: str) -> str:
-    return f"__output/{project_id}/{deployment_id}/build.log.gz"
+def build_log(project_id: str, deployment_id: str, attempt: int) -> str:
+    name = "build.log.gz" if attempt == 1 else f"build-{attempt}.log.gz"
+    return f"__output/{project_id}/{deployment_id}/{name}"
 
 
 def caches(project_id: str) -> str:

@@ -16,10 +16,17 @@ from builder.contract import Contract
 from builder.earlier import Earlier
 from builder.encode import Blob, Encoded, encode
 from builder.presets import Preset
+from builder.site_rules import SiteRules
 from builder.store import Store
+from builder.together import together
 
-UPLOADS = 16
-"""At once: enough to hide a store's latency, and as many as its connections."""
+BATCH_FILES = 32
+BATCH_BYTES = 512 * 1024
+"""Small files go through threads and store some at a time: one at a time, the ways there take longer than
+the work."""
+
+BATCHES = 4
+"""At once: each of two processors has one to compress while others are uploaded."""
 
 IN_FLIGHT_BYTES = 96 * 1024 * 1024
 """Of files that are read and not yet uploaded; with their compressed forms up to twice that."""
@@ -51,27 +58,29 @@ async def upload(
     uploaded: list[int] = []
     loop = asyncio.get_running_loop()
 
-    async def work(queue: Iterator[Found], pool: ThreadPoolExecutor) -> None:
-        for file in queue:
-            async with budget.hold(file.bytes):
-                encoded = await loop.run_in_executor(
-                    pool, encode, output, file, contract.limits.file_bytes, earlier.forms
-                )
-                entries[encoded.path] = encoded.to_json()
-                new = {blob.sha256: blob.content for blob in _blobs(encoded) if blob.sha256 not in claimed}
+    def encode_all(batch: list[Found]) -> list[Encoded]:
+        return [encode(output, file, contract.limits.file_bytes, earlier.forms) for file in batch]
+
+    async def work(queue: Iterator[list[Found]], pool: ThreadPoolExecutor) -> None:
+        for batch in queue:
+            async with budget.hold(sum(file.bytes for file in batch)):
+                encoded = await loop.run_in_executor(pool, encode_all, batch)
+                entries.update((file.path, file.to_json()) for file in encoded)
+                new = {
+                    blob.sha256: blob.content
+                    for file in encoded
+                    for blob in _blobs(file)
+                    if blob.sha256 not in claimed
+                }
                 claimed.update(new)
                 await store.add({prefix + sha256: content for sha256, content in new.items()})
                 uploaded.extend(len(content) for content in new.values())
 
     pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="encode")
-    queue = iter(found)
-    workers = [asyncio.create_task(work(queue, pool)) for _ in range(min(UPLOADS, len(found)))]
+    queue = batches(found)
     try:
-        await asyncio.gather(*workers)
+        await together(work(queue, pool) for _ in range(BATCHES))
     finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.wait(workers)
         # A large file is seconds of work; after a cancel nobody waits for it.
         pool.shutdown(wait=False, cancel_futures=True)
     await store.settle()
@@ -84,7 +93,13 @@ async def upload(
 
 
 async def put_manifest(
-    contract: Contract, store: Store, files: dict[str, dict[str, object]], *, commit: str, preset: Preset
+    contract: Contract,
+    store: Store,
+    files: dict[str, dict[str, object]],
+    rules: SiteRules,
+    *,
+    commit: str,
+    preset: Preset,
 ) -> None:
     """Makes the deployment whole. Raises ``StoreError``."""
     has_not_found = NOT_FOUND_PAGE in files
@@ -96,14 +111,28 @@ async def put_manifest(
         "framework": preset.name,
         "createdAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "files": files,
-        "redirects": [],
-        "headers": [],
+        "redirects": [rule.to_json() for rule in rules.redirects],
+        "headers": [block.to_json() for block in rules.headers],
         "notFound": NOT_FOUND_PAGE if has_not_found else None,
         "spa": preset.spa and not has_not_found,
     }
     content = json.dumps(manifest, ensure_ascii=False, separators=(",", ":")).encode()
     key = keys.manifest(contract.project_id, contract.deployment_id)
     await store.put(key, content, "application/json")
+
+
+def batches(found: list[Found]) -> Iterator[list[Found]]:
+    """The files in their order; a large one is alone."""
+    batch: list[Found] = []
+    size = 0
+    for file in found:
+        if batch and (len(batch) == BATCH_FILES or size + file.bytes > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += file.bytes
+    if batch:
+        yield batch
 
 
 def _blobs(encoded: Encoded) -> list[Blob]:

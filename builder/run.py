@@ -138,12 +138,27 @@ def kill_tree(process: Process, mode: SandboxMode) -> None:
     Under bubblewrap the kernel does it: the sandbox's first process dies with bubblewrap, and a pid
     namespace dies with its first process. Without it, whatever left the session was adopted by us.
     """
+    if mode is SandboxMode.BWRAP and process.returncode is None:
+        _kill_first_process(process)
     with suppress(ProcessLookupError):
         process.kill()
     if mode is SandboxMode.NONE:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         _kill_descendants()
+
+
+def _kill_first_process(bwrap: Process) -> None:
+    """Of the sandbox. In its first milliseconds it does not yet die with bubblewrap, but waits for it."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        outside = psutil.Process(bwrap.pid)
+        # So that it starts nothing between the look and its own end.
+        outside.suspend()
+        for child in outside.children():
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 def _kill_descendants() -> None:

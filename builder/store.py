@@ -23,8 +23,8 @@ class Store(Protocol):
     async def put(self, key: str, content: bytes, media: str) -> None:
         """Stores ``content`` under ``key``. A reader sees the whole of it or nothing new."""
 
-    async def add(self, contents: Mapping[str, bytes]) -> None:
-        """The same for some of many objects, by key. They are there, for good, after ``settle``."""
+    async def add(self, blobs: Mapping[str, bytes]) -> None:
+        """Stores some of many contents, by keys that end in their sha256. They are there after ``settle``."""
 
     async def settle(self) -> None:
         """Makes what was added durable, and then visible. A disk does it faster for all than for each."""

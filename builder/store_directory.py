@@ -6,12 +6,13 @@ import os
 import secrets
 import shutil
 import sys
-import time
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from builder.errors import NotStored, StoreError
+from builder.held import make_held
 from builder.stored import Stored
 
 CHUNK_BYTES = 1024**2
@@ -20,13 +21,11 @@ FEW = 64
 """Files that are synchronised one by one. With more, the whole file system is: a disk does that faster, but
 it waits for all that the build has written to it as well."""
 
-_TEMPORARY = ".part-"
-_STALE_S = 24 * 3600.0
-"""What a killed builder left: no build takes that long."""
+_ASIDE = ".parts-"
 
 
 class DirectoryStore:
-    """Files below ``root``, which is made if need be. Each is written beside its name and renamed.
+    """Files below ``root``, which is made if need be. Each is written aside, in its project, and renamed.
 
     A rename can reach the disk before the content does, so the content is synchronised first.
     """
@@ -34,12 +33,14 @@ class DirectoryStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._added: list[tuple[Path, Path]] = []
+        self._aside: tuple[Path, int] | None = None
+        self._opening = threading.Lock()
 
     async def __aenter__(self) -> "DirectoryStore":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self._abandon)
+        await asyncio.to_thread(self._close)
 
     async def list_objects(self, prefix: str) -> list[Stored]:
         return await asyncio.to_thread(self._list_objects, prefix)
@@ -57,8 +58,8 @@ class DirectoryStore:
     async def put(self, key: str, content: bytes, media: str) -> None:
         await asyncio.to_thread(self._write, key, lambda part: _write(part, content, through=True))
 
-    async def add(self, contents: Mapping[str, bytes]) -> None:
-        await asyncio.to_thread(self._add_all, contents)
+    async def add(self, blobs: Mapping[str, bytes]) -> None:
+        await asyncio.to_thread(self._add_all, blobs)
 
     async def settle(self) -> None:
         await asyncio.to_thread(self._settle)
@@ -76,9 +77,6 @@ class DirectoryStore:
         try:
             with os.scandir(self._root / prefix) as entries:
                 files = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
-            for name, status in files:
-                if name.startswith(_TEMPORARY) and status.st_mtime < time.time() - _STALE_S:
-                    (self._root / prefix / name).unlink(missing_ok=True)
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -86,23 +84,19 @@ class DirectoryStore:
         return [
             Stored(name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
             for name, status in files
-            if not name.startswith(_TEMPORARY)
         ]
 
-    def _add_all(self, contents: Mapping[str, bytes]) -> None:
-        for key, content in contents.items():
+    def _add_all(self, blobs: Mapping[str, bytes]) -> None:
+        for key, content in blobs.items():
             self._add(key, content)
 
     def _add(self, key: str, content: bytes) -> None:
         path = self._root / key
-        part = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
-        self._added.append((part, path))
         try:
-            try:
-                _write(part, content, through=False)
-            except FileNotFoundError:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                _write(part, content, through=False)
+            part = self._part(key)
+            _write(part, content, through=False)
+            _give_to_owner(part)
+            self._added.append((part, path))
         except OSError as error:
             raise StoreError(f"writing {key}: {error.strerror}") from error
 
@@ -115,19 +109,32 @@ class DirectoryStore:
                     _fsync(part)
             while self._added:
                 part, path = self._added[-1]
+                _make_directory(path.parent)
                 part.replace(path)
                 self._added.pop()
         except OSError as error:
             raise StoreError(f"storing {len(self._added):,} files: {error.strerror}") from error
 
-    def _abandon(self) -> None:
-        for part, _ in self._added:
-            part.unlink(missing_ok=True)
+    def _part(self, key: str) -> Path:
+        """A new name in the directory aside, which goes with this process. ``key`` is ``__output/{id}/…``."""
+        with self._opening:
+            if self._aside is None:
+                project = self._root.joinpath(*PurePosixPath(key).parts[:2])
+                _make_directory(project)
+                self._aside = make_held(project, _ASIDE)
+                _give_to_owner(self._aside[0])
+        return self._aside[0] / secrets.token_hex(8)
+
+    def _close(self) -> None:
+        if self._aside is not None:
+            directory, held = self._aside
+            shutil.rmtree(directory, ignore_errors=True)
+            os.close(held)
 
     def _write(self, key: str, write: Callable[[Path], object]) -> None:
         path = self._root / key
-        part = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
         try:
+            part = self._part(key)
             _make_directory(path.parent)
             try:
                 write(part)

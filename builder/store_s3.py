@@ -2,34 +2,36 @@
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from builder.errors import NotStored, StoreError
 from builder.stored import Stored
+from builder.together import together
 
-CONNECTIONS = 16
-CONNECT_TIMEOUT_S = 5
-READ_TIMEOUT_S = 30
-ATTEMPTS = 5
+if TYPE_CHECKING:
+    from builder.bucket import Bucket
+
 CHUNK_BYTES = 1024**2
+
+PUTS = 16
+"""At once: as many as there are connections. The others wait before they are signed."""
 
 
 class S3Store:
-    """One bucket. The client is made at first use, since importing it takes longer than a small clone.
+    """One bucket. It is opened at first use, since importing boto takes longer than a small clone."""
 
-    Credentials, region and profile are boto's to find.
-    """
-
-    def __init__(self, bucket: str, endpoint_url: str | None) -> None:
-        self._bucket = bucket
+    def __init__(self, name: str, endpoint_url: str | None) -> None:
+        self._name = name
         self._endpoint_url = endpoint_url
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
-        self._client: Any = None
+        self._bucket: Bucket | None = None
+        self._puts = asyncio.Semaphore(PUTS)
 
     async def __aenter__(self) -> "S3Store":
         return self
@@ -40,86 +42,85 @@ class S3Store:
         await self._stack.aclose()
 
     async def list_objects(self, prefix: str) -> list[Stored]:
-        client = await self._open()
-        found: list[Stored] = []
-        try:
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-            async for page in pages:
-                found += [
-                    Stored(item["Key"].removeprefix(prefix), item["Size"], item["LastModified"])
-                    for item in page.get("Contents", ())
-                ]
-        except _errors() as error:
-            raise StoreError(f"listing {prefix}: {error}") from error
-        return found
+        bucket = await self._open()
+        with _translated(f"listing {prefix}"):
+            pages = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix)
+            return [
+                Stored(item["Key"].removeprefix(prefix), item["Size"], item["LastModified"])
+                async for page in pages
+                for item in page.get("Contents", ())
+            ]
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
-        client = await self._open()
-        try:
-            answer = await client.get_object(Bucket=self._bucket, Key=key)
-            async with answer["Body"]:
-                while chunk := await answer["Body"].read(CHUNK_BYTES):
+        bucket = await self._open()
+        with _translated(f"reading {key}"):
+            async with await bucket.request("GET", key) as answer:
+                async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
                     yield chunk
-        except client.exceptions.NoSuchKey as error:
-            raise NotStored(f"reading {key}: {error}") from error
-        except _errors() as error:
-            raise StoreError(f"reading {key}: {error}") from error
 
     async def put(self, key: str, content: bytes, media: str) -> None:
-        client = await self._open()
-        try:
-            await client.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType=media)
-        except _errors() as error:
-            raise StoreError(f"writing {key}: {error}") from error
+        await self._put(key, content, media, sha256(content).hexdigest())
 
-    async def add(self, contents: Mapping[str, bytes]) -> None:
-        for key, content in contents.items():
-            await self.put(key, content, "application/octet-stream")
+    async def add(self, blobs: Mapping[str, bytes]) -> None:
+        await together(
+            self._put(key, content, "application/octet-stream", key.rpartition("/")[2])
+            for key, content in blobs.items()
+        )
 
     async def settle(self) -> None:
         """What S3 has taken it keeps."""
 
     async def put_file(self, key: str, path: Path) -> None:
-        client = await self._open()
+        bucket = await self._open()
         try:
-            with path.open("rb") as file:
-                await client.upload_fileobj(file, self._bucket, key)
+            file = path.open("rb")
         except OSError as error:
             raise StoreError(f"reading {path.name}: {error.strerror}") from error
-        except _errors() as error:
-            raise StoreError(f"writing {key}: {error}") from error
+        with file, _translated(f"writing {key}"):
+            await bucket.client.upload_fileobj(file, self._name, key)
 
     async def delete(self, key: str) -> None:
-        client = await self._open()
-        try:
-            await client.delete_object(Bucket=self._bucket, Key=key)
-        except _errors() as error:
-            raise StoreError(f"removing {key}: {error}") from error
+        bucket = await self._open()
+        with _translated(f"removing {key}"):
+            (await bucket.request("DELETE", key)).release()
 
-    async def _open(self) -> Any:  # aiobotocore makes its client classes as it runs
-        async with self._opening:
-            if self._client is None:
-                aioboto3 = await asyncio.to_thread(importlib.import_module, "aioboto3")
-                config = importlib.import_module("aiobotocore.config").AioConfig(
-                    connect_timeout=CONNECT_TIMEOUT_S,
-                    read_timeout=READ_TIMEOUT_S,
-                    max_pool_connections=CONNECTIONS,
-                    retries={"mode": "standard", "max_attempts": ATTEMPTS},
-                    # Other servers than AWS's do not all know the newer checksums.
-                    request_checksum_calculation="when_required",
-                    response_checksum_validation="when_required",
-                    s3={"addressing_style": "path"} if self._endpoint_url else {},
+    async def _put(self, key: str, content: bytes, media: str, content_sha256: str) -> None:
+        bucket = await self._open()
+        with _translated(f"writing {key}"):
+            async with self._puts:
+                answer = await bucket.request(
+                    "PUT",
+                    key,
+                    headers={"Content-Type": media},
+                    content=content,
+                    content_sha256=content_sha256,
                 )
-                client = aioboto3.Session().client("s3", endpoint_url=self._endpoint_url, config=config)
+                answer.release()
+
+    async def _open(self) -> "Bucket":
+        async with self._opening:
+            if self._bucket is None:
+                module = await asyncio.to_thread(importlib.import_module, "builder.bucket")
+                opening = module.open_bucket(self._name, self._endpoint_url)
                 try:
-                    self._client = await self._stack.enter_async_context(client)
-                except _errors() as error:
+                    opened: Bucket = await self._stack.enter_async_context(opening)
+                except module.ERRORS as error:
                     raise StoreError(f"opening the bucket: {error}") from error
-        return self._client
+                self._bucket = opened
+        return self._bucket
 
 
-def _errors() -> tuple[type[Exception], ...]:
-    botocore = importlib.import_module("botocore.exceptions")
-    # Of the transfer manager, which puts its own around botocore's.
-    boto3 = importlib.import_module("boto3.exceptions")
-    return (botocore.BotoCoreError, botocore.ClientError, boto3.Boto3Error)
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    """What boto and aiohttp raise, in the store's words."""
+    from botocore.exceptions import ClientError
+
+    from builder.bucket import ERRORS
+
+    try:
+        yield
+    except ERRORS as error:
+        kind = StoreError
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            kind = NotStored
+        raise kind(f"{doing}: {error or type(error).__name__}") from error

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from builder.held import hold
+
 VIEW = PurePosixPath("/workspace")
 """Where the sandbox shows ``Workspace.build``: always the same, so no cache or log names a host path."""
 
@@ -65,6 +67,7 @@ def open_workspace(root: Path | None) -> Iterator[Workspace]:
     else:
         root.mkdir(parents=True, exist_ok=True)
     workspace = Workspace(root)
+    held = hold(root)
     try:
         # Another uid has to pass through to ``build`` where there is no sandbox to bind it elsewhere.
         root.chmod(0o711)
@@ -74,6 +77,7 @@ def open_workspace(root: Path | None) -> Iterator[Workspace]:
         yield workspace
     finally:
         _remove(root)
+        os.close(held)
 
 
 def _remove(root: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import hashlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -32,10 +32,19 @@ from scalemesh.logs.events import Announcer
 from scalemesh.logs.follow import Logs
 from scalemesh.logs.hub import Hub
 from scalemesh.logs.subscriber import subscriber
-from scalemesh.model import SiteRoute
+from scalemesh.model import DeploymentID, SiteRoute
 from scalemesh.projects import Projects
 from scalemesh.settings import Settings
-from scalemesh.sites import FetchRoute, RouteUnavailable, SiteHost, Sites
+from scalemesh.sites import (
+    EARLIER_AGE,
+    EARLIER_DEPLOYMENTS,
+    FetchEarlier,
+    FetchRoute,
+    HotRunner,
+    RouteUnavailable,
+    SiteHost,
+    Sites,
+)
 from scalemesh.web import filters, front
 from scalemesh.web.body import MAX_BODY_BYTES
 from scalemesh.web.errors import tell_errors
@@ -46,6 +55,8 @@ from scalemesh.web.services import SERVICES, Services
 from scalemesh.web.sessions import cookie_storage
 
 _ROOT = Path(__file__).resolve().parents[1]
+
+SITES = web.AppKey("sites", Sites)
 
 # A connection that sends no (whole) request for this long is closed; aiohttp's default is an hour.
 _KEEPALIVE_S = 15.0
@@ -96,7 +107,12 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
         queue_timeout=timedelta(seconds=settings.build_queue_timeout_s),
         alone=settings.embeds_postgres,
     )
-    sites = Sites(_route_fetcher(resources.pool), resources.store)
+    sites = Sites(
+        _route_fetcher(resources.pool),
+        resources.store,
+        fetch_earlier=_earlier_fetcher(resources.pool),
+        memory_bytes=settings.cache_memory_mib * 1024 * 1024,
+    )
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
         middlewares=[
@@ -121,7 +137,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
             Throttle(resources.redis.connection_pool),
             signups_open=settings.signups == "open",
         ),
-        projects=Projects(resources.pool, secrets),
+        projects=Projects(resources.pool, announcer, secrets),
         deploys=Deploys(resources.pool, announcer, settings.queue_limits, dispatcher.wake),
         logs=Logs(resources.pool, resources.redis, resources.store, hub),
         announcer=announcer,
@@ -131,6 +147,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
             "store": resources.store.check,
         },
     )
+    app[SITES] = sites
     app[CONSOLES] = Consoles()
     app[READINESS] = Readiness()
     app[_DISPATCHER] = dispatcher
@@ -140,7 +157,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
     app.on_shutdown.append(close_consoles)
 
     async def follow_logs(_app: web.Application) -> AsyncIterator[None]:
-        async with subscriber(resources.listening, hub):
+        async with subscriber(resources.listening, hub, [sites.routes]):
             yield
 
     async def dispatch_builds(_app: web.Application) -> AsyncIterator[None]:
@@ -162,8 +179,9 @@ async def running_server(settings: Settings, listener: socket.socket) -> AsyncIt
             app[_DISPATCHER].stop()
             await asyncio.sleep(settings.drain_notice_s)
 
-        runner = web.AppRunner(
+        runner = HotRunner(
             app,
+            app[SITES].hot,
             access_log=None,
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=_LINGERING_S,
@@ -198,6 +216,18 @@ def _route_fetcher(pool: Pool) -> FetchRoute:
             if host.deployment_id is None:
                 return await site_routes.fetch_production_route(pool, host.label)
             return await site_routes.fetch_preview_route(pool, host.label, host.deployment_id)
+        except UNAVAILABLE as error:
+            raise RouteUnavailable(str(error)) from error
+
+    return fetch
+
+
+def _earlier_fetcher(pool: Pool) -> FetchEarlier:
+    async def fetch(route: SiteRoute) -> Sequence[DeploymentID]:
+        try:
+            return await site_routes.list_earlier_deployments(
+                pool, route.project_id, route.deployment_id, since=EARLIER_AGE, limit=EARLIER_DEPLOYMENTS
+            )
         except UNAVAILABLE as error:
             raise RouteUnavailable(str(error)) from error
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import asyncpg
+import uvloop
 from aiohttp.http_exceptions import HttpProcessingError
 
 from scalemesh.app import CannotListen, listen, running_server
@@ -35,11 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         if command == "migrate":
-            return asyncio.run(_migrate(settings))
+            return uvloop.run(_migrate(settings))
         if command == "demo":
-            asyncio.run(run_demo(settings))
+            uvloop.run(run_demo(settings))
         else:
-            asyncio.run(_serve(settings))
+            uvloop.run(_serve(settings))
     except KeyboardInterrupt:
         return 0
     except SettingsError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from scalemesh import keys
 from scalemesh.db import deployments, projects, waiting
 from scalemesh.db.pool import Pool
-from scalemesh.logs.events import Announcer, StatusChanged
+from scalemesh.logs.events import Announcer, SiteChanged, StatusChanged
 from scalemesh.model import Deployment, DeploymentID, Project, ProjectID, QueueLimits, Status, User
 
 PAGE_SIZE = 30
@@ -88,9 +88,9 @@ class Deploys:
 
     async def promote(self, user: User, deployment_id: DeploymentID) -> DeploymentView:
         """Raises DeploymentNotFound, CannotPromote."""
-        return await self._view(
-            user, await deployments.promote_deployment(self._pool, deployment_id, user.id)
-        )
+        deployment = await deployments.promote_deployment(self._pool, deployment_id, user.id)
+        await self._announcer.announce(SiteChanged(deployment.project_id))
+        return await self._view(user, deployment)
 
     async def _view(self, user: User, deployment: Deployment) -> DeploymentView:
         [deployment] = await self._with_waiting([deployment])

@@ -1,5 +1,6 @@
 """The records that travel between rooms: frozen, typed, free of any framework."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -23,6 +24,36 @@ class Status(StrEnum):
     @property
     def is_final(self) -> bool:
         return self not in (Status.QUEUED, Status.BUILDING)
+
+
+class Target(StrEnum):
+    """What a deployment is for, and which of its project's variables its build sees."""
+
+    PRODUCTION = "production"
+    """It goes live when it is ready."""
+    PREVIEW = "preview"
+    """It is served at its own address only, until somebody promotes it."""
+
+    @classmethod
+    def of(cls, *, ref: str | None, branch: str | None) -> "Target":
+        """Of a deployment of ``ref`` (None: no ref was asked for) while ``branch`` is the project's."""
+        return cls.PRODUCTION if ref is None or ref == branch else cls.PREVIEW
+
+
+Variables = Mapping[str, Mapping[Target, str]]
+"""A project's variables: by name, the value for each target that has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class VariableChange:
+    """The variable has ``value`` in ``scopes``; those that are not named keep theirs.
+
+    Without a value, the one that is kept is moved to ``scopes`` and is in no others; no scope removes it.
+    """
+
+    name: str
+    value: str | None
+    scopes: frozenset[Target]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +116,8 @@ class WaitCause(StrEnum):
 
     PROJECT = "project"
     """Another build of its project."""
+    RETRY = "retry"
+    """The pause after a try that was interrupted."""
     USER = "user"
     """Its user's other builds, which are as many as one user may have."""
     BUILDERS = "builders"
@@ -107,6 +140,7 @@ class Deployment:
     project_id: ProjectID
     number: int
     status: Status
+    target: Target
     ref: str | None
     commit: str | None
     commit_message: str | None

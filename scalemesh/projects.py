@@ -1,6 +1,6 @@
 """Projects: a name, a repository, and how it is built."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scalemesh import keys
@@ -10,7 +10,18 @@ from scalemesh.db.pool import Pool
 from scalemesh.errors import InvalidInput
 from scalemesh.fields.git import host_of
 from scalemesh.fields.names import slug_of
-from scalemesh.model import BuildSettings, Deployment, Project, ProjectID, User
+from scalemesh.fields.variables import apply_changes
+from scalemesh.logs.events import Announcer, SiteChanged
+from scalemesh.model import (
+    BuildSettings,
+    Deployment,
+    Project,
+    ProjectID,
+    Target,
+    User,
+    VariableChange,
+    Variables,
+)
 
 PAGE_SIZE = 50
 
@@ -22,7 +33,7 @@ class ProjectFields:
     name: str
     git_url: str
     build: BuildSettings
-    env: Mapping[str, str]
+    env: Sequence[VariableChange] = ()
     access_token: str | None = None
 
 
@@ -42,12 +53,13 @@ class ProjectPage:
 
 
 class Projects:
-    def __init__(self, pool: Pool, secrets: SecretBox) -> None:
+    def __init__(self, pool: Pool, announcer: Announcer, secrets: SecretBox) -> None:
         self._pool = pool
+        self._announcer = announcer
         self._secrets = secrets
 
     async def create(self, user: User, fields: ProjectFields) -> ProjectView:
-        """Raises InvalidInput (the name makes a reserved address), SlugTaken."""
+        """Raises InvalidInput (the name makes a reserved address, the variables), SlugTaken."""
         project_id = ProjectID(keys.new_id())
         try:
             slug = slug_of(fields.name)
@@ -61,7 +73,7 @@ class Projects:
             slug=slug or f"site-{project_id[:6]}",
             git_url=fields.git_url,
             build=fields.build,
-            env_encrypted=self._secrets.seal(fields.env),
+            env_encrypted=self._secrets.seal(_changed({}, fields.env)),
             access_token_encrypted=self._secrets.seal_token(fields.access_token),
         )
         return ProjectView(project, None, None)
@@ -82,8 +94,8 @@ class Projects:
     async def update(self, user: User, project_id: ProjectID, changes: Mapping[str, object]) -> ProjectView:
         """``changes`` holds fields of ProjectFields and BuildSettings by name, and only those to change.
 
-        Of ``env`` too: a name with None is removed, one that is missing stays. An access token goes to no
-        other host than the one it was saved for. Raises ProjectNotFound.
+        ``env`` is a sequence of VariableChange. An access token goes to no other host than the one it was
+        saved for. Raises ProjectNotFound, InvalidInput (the variables).
         """
         project = await projects.get_project(self._pool, project_id, user.id)
         build_changes = {
@@ -91,9 +103,8 @@ class Projects:
         }
         env_encrypted = await projects.fetch_env_encrypted(self._pool, project_id)
         if (env := changes.get("env")) is not None:
-            assert isinstance(env, Mapping)
-            merged = {**self._secrets.open(env_encrypted), **env}
-            env_encrypted = self._secrets.seal({k: v for k, v in merged.items() if v is not None})
+            assert isinstance(env, Sequence)
+            env_encrypted = self._secrets.seal(_changed(self._secrets.open(env_encrypted), env))
         git_url = str(changes.get("git_url", project.git_url))
         token_encrypted = await projects.fetch_access_token_encrypted(self._pool, project_id)
         if "access_token" in changes:
@@ -113,10 +124,11 @@ class Projects:
         )
         return await self.get(user, project_id)
 
-    async def env_names(self, user: User, project_id: ProjectID) -> list[str]:
-        """The names of the project's variables; the values are never shown again. Raises ProjectNotFound."""
+    async def env_scopes(self, user: User, project_id: ProjectID) -> Mapping[str, Collection[Target]]:
+        """The project's variables by name; their values are never shown again. Raises ProjectNotFound."""
         project = await projects.get_project(self._pool, project_id, user.id)
-        return sorted(self._secrets.open(await projects.fetch_env_encrypted(self._pool, project.id)))
+        variables = self._secrets.open(await projects.fetch_env_encrypted(self._pool, project.id))
+        return {name: frozenset(values) for name, values in sorted(variables.items())}
 
     async def has_access_token(self, user: User, project_id: ProjectID) -> bool:
         """Whether there is one; it is never shown again. Raises ProjectNotFound."""
@@ -126,9 +138,17 @@ class Projects:
     async def delete(self, user: User, project_id: ProjectID) -> None:
         """Raises ProjectNotFound."""
         await projects.delete_project(self._pool, project_id, user.id)
+        await self._announcer.announce(SiteChanged(project_id))
 
     async def _with_deployments(self, user: User, found: Sequence[Project]) -> list[ProjectView]:
         ids = [project.id for project in found]
         production = await deployments.list_production_deployments(self._pool, ids, user.id)
         latest = await deployments.list_latest_deployments(self._pool, ids, user.id)
         return [ProjectView(project, production.get(project.id), latest.get(project.id)) for project in found]
+
+
+def _changed(kept: Variables, changes: Sequence[VariableChange]) -> Variables:
+    try:
+        return apply_changes(kept, changes)
+    except ValueError as error:
+        raise InvalidInput({"env": str(error)}) from None

@@ -154,6 +154,10 @@ class Settings(BaseSettings):
         "`BUILDER=process`: `bwrap`, or `none`, which is accepted only while `HOST` is this machine.",
         unset="what works here",
     )
+    # The small files of some hundred busy sites; of a process, beside its own 120 MB.
+    cache_memory_mib: int = _setting(
+        "CACHE_MEMORY_MIB", 128, "Memory for the files of sites that are visited most.", ge=0
+    )
     git_allowed_hosts: CommaList = _setting(
         "GIT_ALLOWED_HOSTS",
         (),

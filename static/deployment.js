@@ -2,7 +2,7 @@
 
 import { startConsole } from './console/console.js';
 import { filesize, span } from './format.js';
-import { fill, isActive, showBadge, statusName, subject } from './status.js';
+import { fill, isActive, showBadge, statusName, subject, waitingWords } from './status.js';
 
 const root = /** @type {HTMLElement} */ (document.getElementById('console'));
 const outcome = /** @type {HTMLElement} */ (document.getElementById('outcome'));
@@ -30,7 +30,7 @@ async function statusChanged(next) {
   showBadge(document.getElementById('status'), next);
   document.title = document.title.replace(/^[^·]*/, `${statusName(next)} `);
   announce(statusName(next));
-  // Which of "live" and "ready" it is only the project knows; until then the panel stays as it is.
+  // Whether it is live only the project knows; until then the panel stays as it is.
   if (next !== 'ready') showState(next);
   await refresh();
 }
@@ -61,10 +61,7 @@ function showFacts(deployment) {
   time.dataset.started = deployment.startedAt ?? '';
   time.dataset.finished = deployment.finishedAt ?? '';
   showDuration();
-  if (deployment.waiting) {
-    const { because, position } = deployment.waiting;
-    fill(outcome, 'waiting', `${because} Number ${position} in the line.`);
-  }
+  if (deployment.waiting) fill(outcome, 'waiting', waitingWords(deployment.waiting));
   if (deployment.error) {
     fill(outcome, 'error.message', deployment.error.message);
     fill(outcome, 'error.hint', deployment.error.hint ?? '');
@@ -91,7 +88,7 @@ function showReady(deployment, isLive) {
   const { siteUrl, ownUrl } = link.dataset;
   link.href = (isLive ? siteUrl : deployment?.url || ownUrl || siteUrl) ?? '';
   for (const own of outcome.querySelectorAll('[data-own-link]')) own.setAttribute('href', deployment?.url || ownUrl || '');
-  showState(isLive ? 'live' : 'ready');
+  showState(isLive ? 'live' : root.dataset.target === 'preview' ? 'preview' : 'ready');
 }
 
 /** Shows the words and the actions of one state. @param {string} state */

@@ -1,14 +1,15 @@
 /** A project's page: its rows follow their deployments while one of them is queued or building. */
 
 import { ago, span } from './format.js';
-import { fill, isActive, showBadge, statusName, subject } from './status.js';
+import { fill, isActive, showBadge, statusName, subject, waitingWords } from './status.js';
 
 const POLL_MS = 3000;
 /** After failed polls, up to this much later: a server that is away is not hurried. */
 const POLL_MAX_MS = 30_000;
 
-/** @typedef {{deploymentID: string, number: number, status: string, ref: string|null, commit: string|null,
- *   commitMessage: string|null, createdAt: string, startedAt: string|null, finishedAt: string|null}} Deployment */
+/** @typedef {{deploymentID: string, number: number, status: string, target: string, ref: string|null, commit: string|null,
+ *   commitMessage: string|null, createdAt: string, startedAt: string|null, finishedAt: string|null,
+ *   waiting: import('./status.js').Waiting|null}} Deployment */
 
 const list = document.getElementById('deployments');
 const live = document.getElementById('live');
@@ -34,8 +35,10 @@ function fillRow(row, deployment) {
   showBadge(row.querySelector('.badge'), deployment.status);
   fill(row, 'number', String(deployment.number));
   fill(row, 'subject', subject(deployment));
+  fillOptional(row, 'waiting', deployment.waiting && waitingWords(deployment.waiting));
   fillOptional(row, 'commit', deployment.commit?.slice(0, 7));
   fillOptional(row, 'ref', deployment.ref);
+  row.querySelector('[data-field="preview"]')?.toggleAttribute('hidden', deployment.target !== 'preview');
   fill(row, 'duration', span(deployment.startedAt, deployment.finishedAt));
   const time = row.querySelector('time');
   time?.setAttribute('datetime', deployment.createdAt);

@@ -46,6 +46,17 @@ export function subject(deployment) {
   return line || (deployment.ref ? `Build of ${deployment.ref}` : 'The default branch');
 }
 
+/** @typedef {{because: string, position: number}} Waiting */
+
+/**
+ * Why a queued deployment has not begun.
+ * @param {Waiting} waiting
+ * @returns {string}
+ */
+export function waitingWords(waiting) {
+  return `${waiting.because} Number ${waiting.position} in the line.`;
+}
+
 /**
  * Writes only what differs, so a reader's selection and a screen reader's place survive.
  * @param {ParentNode} root

@@ -1,5 +1,10 @@
 """What every test may ask for. Each fixture is a real server or program; see ``tests/parts``."""
 
+import asyncio
+from collections.abc import Callable, Mapping
+
+import uvloop
+
 from tests.artifacts.s3_server import s3_server
 from tests.parts.browser import chromium
 from tests.parts.containers import docker_host
@@ -25,3 +30,8 @@ __all__ = [
     "user",
     "visitor",
 ]
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the server runs on."""
+    return {"uvloop": uvloop.new_event_loop}

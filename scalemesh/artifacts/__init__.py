@@ -30,4 +30,6 @@ async def open_store(
             yield store
     else:
         directory.mkdir(parents=True, exist_ok=True)
-        yield DirectoryStore(directory)
+        in_directory = DirectoryStore(directory)
+        await in_directory.remove_left()
+        yield in_directory

@@ -1,6 +1,7 @@
 """The artifact store as plain files: a key is a path under one root."""
 
 import asyncio
+import fcntl
 import os
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -19,6 +20,8 @@ from scalemesh.artifacts.store import (
     check_prefix,
     check_range,
 )
+
+_ASIDE = ".write-"
 
 
 class DirectoryStore:
@@ -59,6 +62,10 @@ class DirectoryStore:
 
     async def delete_prefix(self, prefix: str) -> int:
         return await asyncio.to_thread(_delete_tree, self._root / check_prefix(prefix))
+
+    async def remove_left(self) -> None:
+        """Remove what servers that were killed have left half written."""
+        await asyncio.to_thread(_remove_left, self._root)
 
     async def check(self) -> None:
         await asyncio.to_thread(_check_writable, self._root)
@@ -139,9 +146,11 @@ def _write(root: Path, path: Path, data: bytes) -> None:
     # Written aside, under a name no key can have, and renamed: a name never stands for half a file. The
     # temporary file comes first, so that a root that is gone (a volume not mounted) is not made anew.
     with _translated():
-        fd, aside = tempfile.mkstemp(prefix=".write-", dir=root)
+        fd, aside = tempfile.mkstemp(prefix=_ASIDE, dir=root)
         try:
             with os.fdopen(fd, "wb") as file:
+                with suppress(OSError):  # a file system without locks: then nobody can take it for left
+                    fcntl.flock(file, fcntl.LOCK_SH)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())  # or a power cut could leave the new name with no bytes
@@ -150,6 +159,13 @@ def _write(root: Path, path: Path, data: bytes) -> None:
         except BaseException:
             Path(aside).unlink(missing_ok=True)
             raise
+
+
+def _remove_left(root: Path) -> None:
+    for path in root.glob(f"{_ASIDE}*"):
+        with suppress(OSError), path.open("rb") as file:  # held by a writer, or gone by now
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def _delete_tree(top: Path) -> int:

@@ -8,6 +8,8 @@ from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from scalemesh.model import Target, Variables
+
 
 class SecretUnreadable(Exception):
     """Stored under another SESSION_KEY."""
@@ -26,21 +28,21 @@ class SecretBox:
         self._fernet = fernet_for(session_key, "project variables")
         self._tokens = fernet_for(session_key, "project access token")
 
-    def seal(self, variables: Mapping[str, str]) -> bytes | None:
+    def seal(self, variables: Variables) -> bytes | None:
         """None for no variables."""
         if not variables:
             return None
-        return self._fernet.encrypt(json.dumps(dict(variables)).encode())
+        return self._fernet.encrypt(json.dumps({k: _stored(v) for k, v in variables.items()}).encode())
 
-    def open(self, sealed: bytes | None) -> dict[str, str]:
+    def open(self, sealed: bytes | None) -> Variables:
         """Raises SecretUnreadable."""
         if sealed is None:
             return {}
         try:
-            variables: dict[str, str] = json.loads(self._fernet.decrypt(sealed))
+            stored: dict[str, str | dict[str, str]] = json.loads(self._fernet.decrypt(sealed))
         except InvalidToken:
             raise SecretUnreadable("the project's variables were stored under another SESSION_KEY") from None
-        return variables
+        return {name: _values(value) for name, value in stored.items()}
 
     def seal_token(self, token: str | None) -> bytes | None:
         return None if token is None else self._tokens.encrypt(token.encode())
@@ -55,3 +57,15 @@ class SecretBox:
             raise SecretUnreadable(
                 "the project's access token was stored under another SESSION_KEY"
             ) from None
+
+
+def _stored(values: Mapping[Target, str]) -> str | Mapping[Target, str]:
+    """One text where every target has it, as all variables were stored before they had scopes."""
+    texts = set(values.values())
+    return texts.pop() if len(values) == len(Target) and len(texts) == 1 else values
+
+
+def _values(stored: str | Mapping[str, str]) -> Mapping[Target, str]:
+    if isinstance(stored, str):
+        return dict.fromkeys(Target, stored)
+    return {Target(target): value for target, value in stored.items()}

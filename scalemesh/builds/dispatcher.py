@@ -18,8 +18,8 @@ from scalemesh.db.pool import UNAVAILABLE, Pool
 from scalemesh.db.queue import Claim, LostLease
 from scalemesh.keys import project_prefix
 from scalemesh.logs.events import Announcer, StatusChanged
-from scalemesh.logs.tasks import end_tasks
 from scalemesh.model import QueueLimits, Status
+from scalemesh.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,6 @@ _SWEEP_S = 1.0
 _ORPHANS_S = 10.0
 _TIDY_S = 60.0
 _TIDY_PROJECTS = 10
-# Hosts kill a process some 20 s after they asked it to end; a lease that was not given back by then lapses.
-_GIVE_BACK_S = 12.0
 # A builder whose server is gone ends within 5 s of that; before, its deployment must not be built again.
 _ORPHAN_GRACE = timedelta(seconds=5)
 
@@ -88,16 +86,15 @@ class Dispatcher:
             yield
         finally:
             self.stop()
-            _, late = await asyncio.wait([*self._loops, *self._builds], timeout=_GIVE_BACK_S)
-            await end_tasks(*late)
+            # The loops first, or one that is just claiming starts another build.
+            await end_tasks(*self._loops)
+            await end_tasks(*self._builds)
 
     def stop(self) -> None:
         """Claims nothing from now on; builds are given back, those of a child process stopped first."""
         self._stopping = True
         for task in [*self._loops, *self._builds]:
-            # A second time would interrupt the giving back.
-            if not task.cancelling():
-                task.cancel()
+            task.cancel()
 
     async def _claim_for_ever(self) -> None:
         while True:
@@ -156,7 +153,7 @@ class Dispatcher:
                 logger.warning("deployment %s is asked for again later: %s", claim.deployment_id, error)
                 continue
             logger.warning("deployment %s lost its worker and is %s now", claim.deployment_id, status)
-            await self._announcer.announce(StatusChanged(claim.deployment_id, status))
+            await self._announcer.announce_outcome(claim.project_id, claim.deployment_id, status)
             self.wake()
         for deployment_id in await queue.expire_waiting(
             self._pool, longest=self._queue_timeout, failure=WAITED_TOO_LONG

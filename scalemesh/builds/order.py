@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scalemesh.db.queue import Claim
 from scalemesh.examples import example_repository
+from scalemesh.model import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class BuildPlace:
     allow_local_repos: bool
     examples: Path
     memory_bytes: int | None = None
+
+
+def site_label(claim: Claim) -> str:
+    """Where the build's links lead: a preview's to itself, not to the files of what is live."""
+    return claim.slug if claim.target is Target.PRODUCTION else f"{claim.deployment_id}--{claim.slug}"
 
 
 def builder_environment(

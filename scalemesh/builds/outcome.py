@@ -1,10 +1,15 @@
 """What a builder's end means for its deployment."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from scalemesh.db.queue import MAX_ATTEMPTS, BuildFacts
 from scalemesh.logs.archive import BuildResult
 from scalemesh.model import Failure
+
+# By the attempt that broke. A Redis or a builder that was killed is back in a second; what takes longer than
+# these together is an outage, of which people should hear soon.
+RETRY_AFTER = {1: timedelta(seconds=1), 2: timedelta(seconds=5)}
 
 LOST = Failure(
     code="builder_lost",
@@ -47,7 +52,9 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Infrastructure broke: the deployment goes back into the queue."""
+    """Infrastructure broke: the deployment goes back into the queue, to be tried again ``after`` that."""
+
+    after: timedelta
 
 
 Outcome = Publish | Fail | Cancel | Retry
@@ -75,7 +82,7 @@ def decide_outcome(
     if result is not None and result.exit in (1, 2):
         return Fail(failure or _UNEXPLAINED, facts)
     if attempt < MAX_ATTEMPTS:
-        return Retry()
+        return Retry(RETRY_AFTER[attempt])
     return Fail(LOST if failure is None or failure.code in _INTERRUPTED else failure, facts)
 
 

@@ -6,9 +6,7 @@ import json
 import logging
 import os
 import secrets
-import shutil
 import sys
-import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
@@ -16,8 +14,9 @@ from pathlib import Path
 import psutil
 
 from scalemesh.builds.launcher import BuildID, LaunchFailed, RunningBuild
-from scalemesh.logs.tasks import end_tasks
+from scalemesh.builds.workspaces import new_workspace, remove_abandoned
 from scalemesh.model import DeploymentID, Failure
+from scalemesh.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +52,8 @@ class ProcessLauncher:
     async def launch(self, deployment_id: DeploymentID, environment: Mapping[str, str]) -> RunningBuild:
         try:
             with contextlib.ExitStack() as at_end:
-                workspace = Path(tempfile.mkdtemp(prefix="scalemesh-build-"))
-                # Of a builder that was killed; every other one has removed it.
-                at_end.callback(_remove, workspace)
+                await asyncio.to_thread(remove_abandoned)
+                workspace = at_end.enter_context(new_workspace())
                 process = await self._take()
                 # Over the pipe, since every process of a user can read another's environment.
                 await _tell(
@@ -219,13 +217,6 @@ def _kill_tree(pid: int) -> None:
         for process in [*builder.children(recursive=True), builder]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-
-
-def _remove(workspace: Path) -> None:
-    for directory, _, _ in os.walk(workspace):
-        with contextlib.suppress(OSError):
-            Path(directory).chmod(0o700)
-    shutil.rmtree(workspace, ignore_errors=True)
 
 
 def _passed_on(environ: Mapping[str, str]) -> dict[str, str]:

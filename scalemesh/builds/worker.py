@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -13,15 +12,17 @@ from redis.exceptions import RedisError
 from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox, SecretUnreadable
 from scalemesh.builds.launcher import BuildID, Launcher, LaunchFailed, RunningBuild
-from scalemesh.builds.order import BuildPlace, builder_environment
+from scalemesh.builds.order import BuildPlace, builder_environment, site_label
 from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, decide_outcome
 from scalemesh.db import queue
 from scalemesh.db.pool import UNAVAILABLE, Pool
 from scalemesh.db.queue import BuildFacts, Claim, LostLease
+from scalemesh.fields.variables import values_for
 from scalemesh.logs import stream
 from scalemesh.logs.archive import ArchiveDamaged, BuildLog, BuildResult, fetch_build_log, write_build_log
-from scalemesh.logs.events import Announcer, StatusChanged
+from scalemesh.logs.events import Announcer
 from scalemesh.model import Failure, LogLine, Status
+from scalemesh.tasks import end_tasks, to_its_end
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ _RENEW_S = 1.0
 _AWAY: tuple[type[Exception], ...] = (StoreUnavailable, *UNAVAILABLE)
 _LOST_OR_AWAY: tuple[type[Exception], ...] = (LostLease, *_AWAY)
 
+# Of a server that stops; a restart should not wait for a Postgres or a store that is away.
+_GIVE_BACK_S = 5.0
 # The builder ends itself at its deadline; one that is still there after this is stopped.
 _DEADLINE_GRACE_S = 10.0
 # After its site is live; the builder itself gives up before.
@@ -40,10 +43,12 @@ _SAVE_S = 150.0
 # An outcome is worth waiting for a restart of Postgres or of the store, for about the length of a lease.
 _RECORD_TRIES = 12
 _RECORD_RETRY_S = 1.0
+# Redis is not worth as much: a build goes on without it, and this is waited for under one lease.
+_REDIS_TRIES = 5
 
 
 class Worker:
-    """``site_url`` gives the address of a project's site by its slug."""
+    """``site_url`` gives a site's address by the first label of its host."""
 
     def __init__(
         self,
@@ -84,7 +89,7 @@ class Worker:
         except LostLease:
             logger.warning("deployment %s was taken from this worker", claim.deployment_id)
         except asyncio.CancelledError:
-            await self._give_back(claim)
+            await to_its_end(self._give_back(claim))
             raise
         else:
             if running is not None:
@@ -114,9 +119,9 @@ class Worker:
             environment = builder_environment(
                 claim,
                 self._place,
-                env=self._secrets.open(claim.env_encrypted),
+                env=values_for(self._secrets.open(claim.env_encrypted), claim.target),
                 git_token=self._secrets.open_token(claim.access_token_encrypted),
-                site_url=self._site_url(claim.slug),
+                site_url=self._site_url(site_label(claim)),
                 first_seq=await self._first_seq(claim),
             )
             running = await self._launcher.launch(claim.deployment_id, environment)
@@ -139,7 +144,7 @@ class Worker:
             status = await self.conclude(claim, running.explain())
             await self._announce(claim, status)
         except BaseException:
-            await running.leave()
+            await to_its_end(running.leave())
             raise
         if archived and status is Status.CANCELED:
             await running.stop()
@@ -153,8 +158,7 @@ class Worker:
             await self._renew_until_done(claim, running, archived)
             return archived.done()
         finally:
-            archived.cancel()
-            await asyncio.wait({archived})
+            await to_its_end(end_tasks(archived))
 
     async def _until_archived(self, claim: Claim) -> None:
         if self._launcher.outlives_server:
@@ -187,7 +191,7 @@ class Worker:
 
     async def _outcome(self, claim: Claim, canceled: bool, explanation: Failure | None) -> Outcome:
         try:
-            log = await fetch_build_log(self._store, claim.project_id, claim.deployment_id)
+            log = await self._archived_log(claim, claim.attempt)
         except ArchiveDamaged:
             logger.exception("the log of %s is damaged", claim.deployment_id)
             log = None
@@ -209,20 +213,20 @@ class Worker:
             case Cancel(facts):
                 await queue.mark_canceled(self._pool, claim, facts)
                 return Status.CANCELED
-            case Retry():
-                return await queue.requeue(self._pool, claim)
+            case Retry(after):
+                return await queue.requeue(self._pool, claim, after=after)
 
     async def _complete_log(self, claim: Claim, outcome: Outcome) -> None:
         """Put into the archive what it lacks: the lines of an earlier attempt or a lost builder, and why."""
         try:
-            log = await fetch_build_log(self._store, claim.project_id, claim.deployment_id)
-            if log is not None and (log.result is None or log.result.attempt != claim.attempt):
-                log = None
+            log = await self._archived_log(claim, claim.attempt)
             last_word = _last_word(outcome, log.result if log else None)
             if log is None or not log.lines or log.lines[0].seq > 1 or last_word:
                 lines = await self._whole_log(claim, log.lines if log else (), last_word)
                 whole = BuildLog(lines, log.result if log else None)
-                await write_build_log(self._store, claim.project_id, claim.deployment_id, whole)
+                await write_build_log(
+                    self._store, claim.project_id, claim.deployment_id, claim.attempt, whole
+                )
             await stream.expire(self._redis, claim.deployment_id)
         except (RedisError, StoreUnavailable, ArchiveDamaged) as error:
             # The outcome matters more than its log, and the stream still has the lines.
@@ -231,41 +235,65 @@ class Worker:
     async def _whole_log(
         self, claim: Claim, archived: Sequence[LogLine], last_word: str | None
     ) -> Sequence[LogLine]:
-        """The stream's lines up to the ``archived`` ones, those, and ``last_word`` as the server's own."""
-        live = await stream.read_lines(self._redis, claim.deployment_id, 0)
-        lines = [line for line in live if not archived or line.seq < archived[0].seq]
-        lines += archived
+        """What came before the ``archived`` lines, those, and ``last_word`` as the server's own."""
+        lines = [*await self._earlier_lines(claim)]
+        known = lines[-1].seq if lines else 0
+        if not archived or known < archived[0].seq - 1:
+            lines += await _while_redis_returns(
+                lambda: stream.read_lines(self._redis, claim.deployment_id, known)
+            )
+        if archived:
+            lines = [*(line for line in lines if line.seq < archived[0].seq), *archived]
         if last_word is None:
             return lines
-        phase = lines[-1].phase if lines else "clone"
-        await stream.append_system_line(
-            self._redis, claim.project_id, claim.deployment_id, phase=phase, text=last_word
+        last = LogLine(
+            seq=lines[-1].seq + 1 if lines else 1,
+            time=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            stream="system",
+            phase=lines[-1].phase if lines else "clone",
+            text=last_word,
         )
-        added = (await stream.read_lines(self._redis, claim.deployment_id, 0))[-1]
-        # The stream may lack the archive's last lines, and then gave a number that they have.
-        return [*lines, replace(added, seq=max(added.seq, lines[-1].seq + 1 if lines else 1))]
+        try:
+            await stream.append_line(self._redis, claim.project_id, claim.deployment_id, last)
+        except RedisError as error:
+            logger.warning("open consoles miss the last line of %s: %s", claim.deployment_id, error)
+        return [*lines, last]
 
     async def _first_seq(self, claim: Claim) -> int:
         """1, or on a later attempt the number after the last line that an earlier one wrote."""
         if claim.attempt == 1:
             return 1
+        earlier = await self._earlier_lines(claim)
+        last = earlier[-1].seq if earlier else 0
         try:
-            return await stream.last_seq(self._redis, claim.deployment_id) + 1
+            live = await _while_redis_returns(lambda: stream.last_seq(self._redis, claim.deployment_id))
         except RedisError as error:
+            logger.warning("the live log of %s can't be read: %s", claim.deployment_id, error)
+            return last + 1
+        return max(live, last) + 1
+
+    async def _earlier_lines(self, claim: Claim) -> Sequence[LogLine]:
+        """The log up to the attempt before, as far as the archive has it."""
+        try:
+            log = await self._archived_log(claim, claim.attempt - 1)
+        except (StoreUnavailable, ArchiveDamaged) as error:
             logger.warning("the earlier log of %s can't be read: %s", claim.deployment_id, error)
-            return 1
+            return ()
+        return log.lines if log else ()
+
+    async def _archived_log(self, claim: Claim, attempt: int) -> BuildLog | None:
+        return await fetch_build_log(self._store, claim.project_id, claim.deployment_id, attempt)
 
     async def _give_back(self, claim: Claim) -> None:
         if self._launcher.outlives_server:
             await self._let_lapse(claim)
             return
-        await self._complete_log(claim, Retry())
+        # Its builder is stopped, so it ends as any attempt that was interrupted, the last one too.
         try:
-            status = await queue.requeue(self._pool, claim)
+            async with asyncio.timeout(_GIVE_BACK_S):
+                await self._announce(claim, await self.conclude(claim))
         except _LOST_OR_AWAY as error:
-            logger.warning("deployment %s waits for its lease to lapse: %s", claim.deployment_id, error)
-        else:
-            await self._announce(claim, status)
+            logger.warning("deployment %s waits for its lease to lapse: %r", claim.deployment_id, error)
 
     async def _let_lapse(self, claim: Claim) -> None:
         """Another worker may go on with the attempt now; without this it may when the lease has run out."""
@@ -275,7 +303,7 @@ class Worker:
             logger.warning("deployment %s waits for its lease to lapse: %s", claim.deployment_id, error)
 
     async def _announce(self, claim: Claim, status: Status) -> None:
-        await self._announcer.announce(StatusChanged(claim.deployment_id, status))
+        await self._announcer.announce_outcome(claim.project_id, claim.deployment_id, status)
 
 
 async def _let_save(running: RunningBuild) -> None:
@@ -285,7 +313,7 @@ async def _let_save(running: RunningBuild) -> None:
     except TimeoutError:
         logger.warning("a builder took longer than %.0f s to save its caches and is stopped", _SAVE_S)
     finally:
-        await running.stop()
+        await to_its_end(running.stop())
 
 
 def _last_word(outcome: Outcome, result: BuildResult | None) -> str | None:
@@ -299,6 +327,17 @@ def _last_word(outcome: Outcome, result: BuildResult | None) -> str | None:
             return "The build was interrupted. It starts again."
         case _:
             return None
+
+
+async def _while_redis_returns(read: Callable[[], Awaitable[T]]) -> T:
+    """Try again for as long as a Redis that was killed takes to be back; then the last error."""
+    for _ in range(_REDIS_TRIES - 1):
+        try:
+            return await read()
+        except RedisError as error:
+            logger.warning("trying again in %.0f s: %s", _RECORD_RETRY_S, error)
+            await asyncio.sleep(_RECORD_RETRY_S)
+    return await read()
 
 
 async def _persistently(work: Callable[[], Awaitable[T]]) -> T:

@@ -14,11 +14,11 @@ from scalemesh.errors import (
     ProjectNotFound,
     TooManyRequests,
 )
-from scalemesh.model import Deployment, DeploymentID, Failure, ProjectID, Status, UserID
+from scalemesh.model import Deployment, DeploymentID, Failure, ProjectID, Status, Target, UserID
 
 COLUMNS = """
-    deployments.id, deployments.project_id, number, status, ref, commit_sha, commit_message, framework,
-    attempt, files, bytes, deployments.created_at, started_at, finished_at,
+    deployments.id, deployments.project_id, number, status, target, ref, commit_sha, commit_message,
+    framework, attempt, files, bytes, deployments.created_at, started_at, finished_at,
     error_code, error_message, error_hint, error_line
 """
 
@@ -43,6 +43,7 @@ def deployment_record(row: asyncpg.Record) -> Deployment:
         project_id=ProjectID(row["project_id"]),
         number=row["number"],
         status=Status(row["status"]),
+        target=Target(row["target"]),
         ref=row["ref"],
         commit=row["commit_sha"],
         commit_message=row["commit_message"],
@@ -69,7 +70,8 @@ async def insert_deployment(
 ) -> Queued:
     """Queue a deployment, or return the one that the same key queued before.
 
-    Of one branch only the newest waits: those that were queued before it are superseded.
+    Of one branch only the newest waits: those that were queued before it are superseded, if they have its
+    target too.
     Raises ProjectNotFound, IdempotencyConflict (the key came with another request), TooManyRequests.
     """
     async with pool.acquire() as connection, connection.transaction():
@@ -103,18 +105,21 @@ async def insert_deployment(
                 if (row["ref"], row["no_cache"]) != (ref, no_cache):
                     raise IdempotencyConflict
                 return Queued(deployment_record(row), ())
+        target = Target.of(ref=ref, branch=project["branch"])
         superseded = await connection.fetch(
             """
             UPDATE deployments
             SET status = 'superseded', finished_at = now()
             WHERE project_id = $1
               AND status = 'queued'
+              AND target = $4
               AND coalesce(ref, $3) IS NOT DISTINCT FROM coalesce($2, $3)
             RETURNING id
             """,
             project_id,
             ref,
             project["branch"],
+            target.value,
         )
         queued = await connection.fetchval(
             "SELECT count(*) FROM deployments WHERE project_id = $1 AND status = 'queued'", project_id
@@ -127,14 +132,15 @@ async def insert_deployment(
             )
         row = await connection.fetchrow(
             f"""
-            INSERT INTO deployments (id, project_id, number, ref, no_cache, idempotency_key)
-            SELECT $1, $2, coalesce(max(number), 0) + 1, $3, $4, $5
+            INSERT INTO deployments (id, project_id, number, target, ref, no_cache, idempotency_key)
+            SELECT $1, $2, coalesce(max(number), 0) + 1, $3, $4, $5, $6
             FROM deployments
             WHERE project_id = $2
             RETURNING {COLUMNS}
             """,  # noqa: S608
             deployment_id,
             project_id,
+            target.value,
             ref,
             no_cache,
             idempotency_key,
@@ -168,6 +174,14 @@ async def get_status(pool: Pool, deployment_id: DeploymentID) -> Status:
     if status is None:
         raise DeploymentNotFound
     return Status(status)
+
+
+async def get_attempt(pool: Pool, deployment_id: DeploymentID) -> int:
+    """The last one; 0 where none was made. Raises DeploymentNotFound."""
+    attempt: int | None = await pool.fetchval("SELECT attempt FROM deployments WHERE id = $1", deployment_id)
+    if attempt is None:
+        raise DeploymentNotFound
+    return attempt
 
 
 async def list_deployments(
@@ -282,7 +296,8 @@ async def promote_deployment(pool: Pool, deployment_id: DeploymentID, user_id: U
             UPDATE deployments
             SET status = 'ready'
             WHERE id = $1
-              AND status IN ('ready', 'superseded')
+              -- One that was superseded while it waited has no files.
+              AND (status = 'ready' OR (status = 'superseded' AND files IS NOT NULL))
             RETURNING {COLUMNS}
             """,  # noqa: S608
             deployment_id,

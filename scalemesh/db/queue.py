@@ -20,6 +20,7 @@ from scalemesh.model import (
     ProjectID,
     QueueLimits,
     Status,
+    Target,
 )
 
 # What lies outside the user's control is tried this often; the user's own failure once.
@@ -29,7 +30,7 @@ MAX_ATTEMPTS = 3
 _CLAIM_LOCK = 7_225_322
 
 _CLAIMED = """
-    deployments.id, project_id, attempt, worker, slug, git_url, coalesce(ref, branch) AS ref, branch,
+    deployments.id, project_id, attempt, worker, target, slug, git_url, coalesce(ref, branch) AS ref, branch,
     root_directory, install_command, build_command, output_directory, env_encrypted,
     access_token_encrypted, no_cache, deadline_at, production_id
 """
@@ -47,6 +48,7 @@ class Claim:
     project_id: ProjectID
     attempt: int
     worker: str
+    target: Target
     slug: str
     git_url: str
     ref: str | None
@@ -76,6 +78,7 @@ def _claim(row: asyncpg.Record) -> Claim:
         project_id=ProjectID(row["project_id"]),
         attempt=row["attempt"],
         worker=row["worker"],
+        target=Target(row["target"]),
         slug=row["slug"],
         git_url=row["git_url"],
         ref=row["ref"],
@@ -112,6 +115,7 @@ async def claim_deployment(
                 FROM line
                 JOIN deployments ON deployments.id = line.id
                 WHERE NOT line.project_busy
+                  AND NOT line.resting
                   AND line.user_running < $4
                   AND line.running < $3
                 ORDER BY line.position
@@ -239,7 +243,8 @@ async def renew_lease(pool: Pool, claim: Claim, lease: timedelta) -> bool:
 async def mark_published(pool: Pool, claim: Claim, facts: BuildFacts) -> Deployment:
     """The upload is whole: go live, or be ``superseded`` where a newer deployment went live first.
 
-    A cancel that came before makes it ``canceled``. Raises LostLease.
+    A preview is ready and leaves what is live. A cancel that came before makes it ``canceled``.
+    Raises LostLease.
     """
     async with pool.acquire() as connection, connection.transaction():
         # Deploys and publishes of one project take turns on its row, so "newer" has one meaning.
@@ -249,11 +254,14 @@ async def mark_published(pool: Pool, claim: Claim, facts: BuildFacts) -> Deploym
             UPDATE deployments
             SET status = CASE
                     WHEN cancel_wanted THEN 'canceled'
-                    WHEN EXISTS (
+                    WHEN target = 'production' AND EXISTS (
                         SELECT FROM deployments AS newer
+                        JOIN projects ON projects.id = newer.project_id
                         WHERE newer.project_id = deployments.project_id
                           AND newer.number > deployments.number
                           AND newer.status = 'ready'
+                          -- A preview that was promoted went live too.
+                          AND (newer.target = 'production' OR newer.id = projects.production_id)
                     ) THEN 'superseded'
                     ELSE 'ready'
                 END,
@@ -277,7 +285,7 @@ async def mark_published(pool: Pool, claim: Claim, facts: BuildFacts) -> Deploym
         if row is None:
             raise LostLease
         deployment = deployment_record(row)
-        if deployment.status is Status.READY:
+        if deployment.status is Status.READY and deployment.target is Target.PRODUCTION:
             await connection.execute(
                 """
                 UPDATE projects
@@ -330,14 +338,18 @@ async def _end(pool: Pool, claim: Claim, status: Status, failure: Failure | None
         raise LostLease
 
 
-async def requeue(pool: Pool, claim: Claim) -> Status:
-    """Give the deployment back: ``queued``, or ``canceled`` where that is wanted. Raises LostLease."""
+async def requeue(pool: Pool, claim: Claim, *, after: timedelta) -> Status:
+    """Give the deployment back: ``queued``, or ``canceled`` where that is wanted. Raises LostLease.
+
+    Nobody takes it before ``after``, give or take half: what broke for many is not tried by all at once.
+    """
     status = await pool.fetchval(
         """
         UPDATE deployments
         SET status = CASE WHEN cancel_wanted THEN 'canceled' ELSE 'queued' END,
             finished_at = CASE WHEN cancel_wanted THEN now() END,
-            worker = NULL, lease_until = NULL
+            worker = NULL, lease_until = NULL,
+            retry_at = now() + $4::interval * (0.5 + random())
         WHERE id = $1
           AND attempt = $2
           AND worker = $3
@@ -347,6 +359,7 @@ async def requeue(pool: Pool, claim: Claim) -> Status:
         claim.deployment_id,
         claim.attempt,
         claim.worker,
+        after,
     )
     if status is None:
         raise LostLease

@@ -1,5 +1,8 @@
 """Where a site's host leads."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+
 from scalemesh.db.pool import Pool
 from scalemesh.model import DeploymentID, ProjectID, SiteRoute
 
@@ -37,3 +40,30 @@ async def fetch_preview_route(pool: Pool, label: str, deployment_id: str) -> Sit
     if row is None:
         return None
     return SiteRoute(ProjectID(row["project_id"]), DeploymentID(row["id"]), preview=True)
+
+
+async def list_earlier_deployments(
+    pool: Pool, project_id: ProjectID, deployment_id: DeploymentID, *, since: timedelta, limit: int
+) -> Sequence[DeploymentID]:
+    """The project's deployments that are live or were within ``since``, the latest first, but this one.
+
+    One that is live now is among them for a server that has not heard of it yet.
+    """
+    rows = await pool.fetch(
+        """
+        SELECT deployments.id
+        FROM deployments
+        JOIN projects ON projects.id = deployments.project_id
+        WHERE deployments.project_id = $1
+          AND deployments.id <> $2
+          AND projects.deleted_at IS NULL
+          AND (deployments.id = projects.production_id OR live_until > now() - $3::interval)
+        ORDER BY (deployments.id = projects.production_id) DESC, live_until DESC
+        LIMIT $4
+        """,
+        project_id,
+        deployment_id,
+        since,
+        limit,
+    )
+    return [DeploymentID(row["id"]) for row in rows]

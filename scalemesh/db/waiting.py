@@ -26,6 +26,7 @@ LINE = """
             projects.user_id,
             users.served_at,
             coalesce(running_of_user.builds, 0) AS user_running,
+            coalesce(deployments.retry_at > now(), false) AS resting,
             row_number() OVER (
                 PARTITION BY projects.user_id ORDER BY deployments.created_at, deployments.id
             ) AS turn
@@ -39,6 +40,7 @@ LINE = """
             id,
             user_id,
             user_running,
+            resting,
             EXISTS (SELECT FROM running WHERE running.project_id = queued.project_id) AS project_busy,
             (SELECT count(*) FROM running) AS running,
             row_number() OVER (
@@ -65,6 +67,7 @@ async def list_waiting(
             position,
             CASE
                 WHEN project_busy THEN 'project'
+                WHEN resting THEN 'retry'
                 WHEN user_running >= $2 THEN 'user'
                 WHEN running >= $1 THEN 'builders'
                 ELSE 'nothing'

@@ -15,6 +15,7 @@ import psutil
 
 from scalemesh.embedded import keeper
 from scalemesh.embedded.errors import ServerDidNotStart
+from scalemesh.tasks import end_tasks
 
 _START_TIMEOUT_S = 60.0
 """Room for a crash recovery on a slow disk; an ordinary start takes a tenth of a second."""
@@ -22,6 +23,15 @@ _START_TIMEOUT_S = 60.0
 _READY_POLL_S = 0.02
 _STOP_TIMEOUT_S = keeper.STOP_GRACE_S + 5
 _LOG_TAIL_BYTES = 2000
+
+_RESTART_S = 0.25
+"""Builds and requests wait for it meanwhile."""
+
+_RESTART_MAX_S = 30.0
+"""For one that can't go on, as on a full disk: often enough to be back soon after the cause is gone."""
+
+_STEADY_S = 10.0
+"""A server that ran this long has started well; its next end is the first of a new row."""
 
 _logger = logging.getLogger(__name__)
 
@@ -47,36 +57,70 @@ class KeptServer:
 async def keep_running(server: KeptServer, is_ready: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
     """Starts ``server``, waits until ``is_ready``, and stops it when the block ends.
 
-    Raises ServerDidNotStart. A server that dies later is reported in the log, once; it is not restarted.
+    Raises ServerDidNotStart. A server that dies later is reported in the log and started again.
     """
-    _stop_leftover(server)
-    # A session of its own: Ctrl-C in the terminal must not stop the server under the requests that
-    # are still being finished.
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        "-S",
-        keeper.__file__,
-        str(server.log),
-        str(server.pid_file),
-        str(int(server.stop_signal)),
-        *server.run_as,
-        *server.command,
-        stdin=PIPE,
-        stdout=DEVNULL,
-        start_new_session=True,
-        env=server_environment(),
-    )
+    kept = _Kept(server)
+    await kept.start()
     try:
-        await _wait_until_ready(server, process, is_ready)
-        watcher = asyncio.create_task(_report_end(server, process))
+        await _wait_until_ready(server, kept.process, is_ready)
+        restarting = asyncio.create_task(kept.restart_whenever_it_ends(), name=f"keep {server.name}")
         try:
             yield
         finally:
-            watcher.cancel()
-            await asyncio.wait([watcher])
+            await end_tasks(restarting)
     finally:
-        await _release(server, process)
+        await _release(server, kept.process)
+
+
+class _Kept:
+    """The keeper that there is now. ``process`` is there after ``start``."""
+
+    process: Process
+
+    def __init__(self, server: KeptServer) -> None:
+        self._server = server
+
+    async def start(self) -> None:
+        _stop_leftover(self._server)
+        # A session of its own: Ctrl-C in the terminal must not stop the server under the requests that
+        # are still being finished.
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-S",
+            keeper.__file__,
+            str(self._server.log),
+            str(self._server.pid_file),
+            str(int(self._server.stop_signal)),
+            *self._server.run_as,
+            *self._server.command,
+            stdin=PIPE,
+            stdout=DEVNULL,
+            start_new_session=True,
+            env=server_environment(),
+        )
+
+    async def restart_whenever_it_ends(self) -> None:
+        """Never returns."""
+        now = asyncio.get_running_loop().time
+        next_pause_s = _RESTART_S
+        while True:
+            began = now()
+            status = await self.process.wait()
+            pause_s = _RESTART_S if now() - began > _STEADY_S else next_pause_s
+            next_pause_s = min(2 * pause_s, _RESTART_MAX_S)
+            _logger.error(
+                "%s ended by itself (status %d) and is started again in %.1f s:\n%s",
+                self._server.name,
+                status,
+                pause_s,
+                log_tail(self._server.log),
+            )
+            await asyncio.sleep(pause_s)
+            try:
+                await self.start()
+            except OSError as error:
+                _logger.error("%s could not be started: %s", self._server.name, error)  # noqa: TRY400
 
 
 def server_environment() -> dict[str, str]:
@@ -105,11 +149,6 @@ async def _wait_until_ready(
     except TimeoutError:
         reason = f"it did not answer within {_START_TIMEOUT_S:.0f} s"
         raise ServerDidNotStart(server.name, reason, log_tail(server.log)) from None
-
-
-async def _report_end(server: KeptServer, process: Process) -> None:
-    status = await process.wait()
-    _logger.error("%s ended by itself (status %d):\n%s", server.name, status, log_tail(server.log))
 
 
 async def _release(server: KeptServer, process: Process) -> None:

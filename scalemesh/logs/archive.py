@@ -48,11 +48,13 @@ class BuildLog:
 
 
 async def fetch_build_log(
-    store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID
+    store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID, attempt: int
 ) -> BuildLog | None:
-    """None where none was written yet. Raises ArchiveDamaged, StoreUnavailable."""
+    """The attempt's; None where none was written yet. Raises ArchiveDamaged, StoreUnavailable."""
     try:
-        data = await store.read(keys.build_log(project_id, deployment_id), max_bytes=MAX_ARCHIVE_BYTES)
+        data = await store.read(
+            keys.build_log(project_id, deployment_id, attempt), max_bytes=MAX_ARCHIVE_BYTES
+        )
     except ArtifactNotFound:
         return None
     except ArtifactTooLarge as error:
@@ -61,10 +63,13 @@ async def fetch_build_log(
 
 
 async def write_build_log(
-    store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID, log: BuildLog
+    store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID, attempt: int, log: BuildLog
 ) -> None:
+    """Stores the log of ``attempt``, which has the lines of those before it too. Raises StoreUnavailable."""
     data = await asyncio.to_thread(_encode, log)
-    await store.write(keys.build_log(project_id, deployment_id), data)
+    await store.write(keys.build_log(project_id, deployment_id, attempt), data)
+    if attempt > 1:
+        await store.write(keys.whole_build_log(project_id, deployment_id), data)
 
 
 def _decode(data: bytes) -> BuildLog:

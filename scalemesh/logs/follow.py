@@ -160,7 +160,7 @@ class Logs:
         """
         reading = self._archives.get(deployment_id)
         if reading is None:
-            reading = asyncio.create_task(fetch_build_log(self._store, project_id, deployment_id))
+            reading = asyncio.create_task(self._fetch_archived(project_id, deployment_id))
             self._archives[deployment_id] = reading
 
             def forget(done: asyncio.Task[BuildLog | None]) -> None:
@@ -176,3 +176,7 @@ class Logs:
                 raise
             logger.exception("the archived log of %s is damaged; its stream is read", deployment_id)
             return None
+
+    async def _fetch_archived(self, project_id: ProjectID, deployment_id: DeploymentID) -> BuildLog | None:
+        attempt = await deployments.get_attempt(self._pool, deployment_id)
+        return await fetch_build_log(self._store, project_id, deployment_id, attempt)

@@ -6,14 +6,14 @@ An entry holds a batch (``lines``: a JSON array) and has the id ``{seq of its la
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from scalemesh import keys
-from scalemesh.logs.lines import line_from
+from scalemesh.logs.lines import line_from, line_shape
 from scalemesh.model import DeploymentID, LogLine, ProjectID
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
@@ -65,15 +65,13 @@ async def last_seq(redis: Redis, deployment_id: DeploymentID) -> int:
     return int(entries[0][0].split(b"-")[0]) if entries else 0
 
 
-async def append_system_line(
-    redis: Redis, project_id: ProjectID, deployment_id: DeploymentID, *, phase: str, text: str
+async def append_line(
+    redis: Redis, project_id: ProjectID, deployment_id: DeploymentID, line: LogLine
 ) -> None:
-    """The server's own word at the end of a log whose builder is gone."""
-    seq = await last_seq(redis, deployment_id) + 1
-    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    lines = [{"seq": seq, "time": time, "stream": "system", "phase": phase, "text": text}]
+    """As the builder does it: for the server's own word at the end of a log whose builder is gone."""
+    lines = [line_shape(line)]
     async with redis.pipeline(transaction=False) as pipeline:
-        pipeline.xadd(keys.log_stream(deployment_id), {"lines": json.dumps(lines)}, id=f"{seq}-0")
+        pipeline.xadd(keys.log_stream(deployment_id), {"lines": json.dumps(lines)}, id=f"{line.seq}-0")
         pipeline.publish(
             keys.log_channel(project_id), json.dumps({"deploymentID": deployment_id, "lines": lines})
         )

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,8 +17,8 @@ from scalemesh import keys
 from scalemesh.logs import events
 from scalemesh.logs.hub import Hub
 from scalemesh.logs.lines import Batch, line_from, with_gaps
-from scalemesh.logs.tasks import end_tasks
 from scalemesh.model import DeploymentID
+from scalemesh.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -34,15 +34,16 @@ class Subscriber:
     """Follows the events channel and each project's channel that has a watcher.
 
     A channel's watchers are told to read the stream again once Redis has confirmed the subscription,
-    and so are all after a lost connection: what was published in between is in the stream. ``redis``
-    is used for nothing else.
+    and so are all after a lost connection: what was published in between is in the stream. ``listeners``
+    hear the events too. ``redis`` is used for nothing else.
     """
 
-    def __init__(self, redis: Redis, hub: Hub) -> None:
+    def __init__(self, redis: Redis, hub: Hub, listeners: Sequence[events.Listener] = ()) -> None:
         # A lost connection is this class's business; redis-py would renew it under both tasks at once.
         redis.set_retry(Retry(NoBackoff(), 0, supported_errors=()))
         self._redis = redis
         self._hub = hub
+        self._listeners = listeners
         self._changed = asyncio.Event()
         hub.on_channels = self._changed.set
 
@@ -56,7 +57,11 @@ class Subscriber:
                     async with asyncio.timeout(_SILENCE_MAX_S):
                         await pubsub.subscribe(keys.EVENTS_CHANNEL, *channels)
                     delay_s = _RECONNECT_MIN_S
-                    await self._follow(pubsub, channels)
+                    try:
+                        await self._follow(pubsub, channels)
+                    finally:
+                        for listener in self._listeners:
+                            listener.lost()
             except (RedisError, OSError) as error:
                 logger.warning("log subscription lost, trying again in %.1f s: %s", delay_s, error)
             except Exception:
@@ -112,28 +117,35 @@ class Subscriber:
         # The events channel comes first on a new connection, together with all others.
         if channel == keys.EVENTS_CHANNEL:
             self._hub.resync()
+            for listener in self._listeners:
+                listener.heard()
         else:
             self._hub.resync_channel(channel)
 
     def _pass_on(self, channel: str, data: bytes) -> None:
         try:
             if channel == keys.EVENTS_CHANNEL:
-                self._hub.handle(events.decode(data))
+                event = events.decode(data)
+                self._hub.handle(event)
+                for listener in self._listeners:
+                    listener.handle(event)
                 return
             message = json.loads(data)
             deployment_id = DeploymentID(message["deploymentID"])
             lines = [line_from(line) for line in message["lines"]]
             # Where the log's limit cut it, the builder's batch goes over the cut.
-            for event in with_gaps(lines, lines[0].seq - 1):
-                if isinstance(event, Batch):
-                    self._hub.publish(deployment_id, event)
+            for piece in with_gaps(lines, lines[0].seq - 1):
+                if isinstance(piece, Batch):
+                    self._hub.publish(deployment_id, piece)
         except (ValueError, KeyError, TypeError, IndexError) as error:
             logger.warning("unreadable message on %s: %r", channel, error)
 
 
 @asynccontextmanager
-async def subscriber(redis: Redis, hub: Hub) -> AsyncIterator[None]:
-    task = asyncio.create_task(Subscriber(redis, hub).run(), name="log subscriber")
+async def subscriber(
+    redis: Redis, hub: Hub, listeners: Sequence[events.Listener] = ()
+) -> AsyncIterator[None]:
+    task = asyncio.create_task(Subscriber(redis, hub, listeners).run(), name="log subscriber")
     try:
         yield
     finally:

@@ -4,13 +4,21 @@ hosts      which door the request knocks at
 request    what of it may change the answer
 plan       the whole answer, decided purely, with the help of
              paths, resolve         raw path -> decoded path -> file, redirect or miss
+             redirects              the site's own rules for paths
+             header_rules           the site's own rules for headers
              negotiate              br, gzip or the plain form
              conditional, ranges    304, 206, 416
              pages                  our own words for what is not there
 manifest   what a deployment is made of; cache keeps those in use
+earlier    what was live before, for pages that are open still
+routes     where hosts lead, remembered
+blobs      small files in memory
 respond    route -> manifest -> plan -> bytes on the wire
+hot        answers made ready by respond, found by a request's bytes (heads);
+protocol   the connection that writes them, and leaves all else to aiohttp
 """
 
+from scalemesh.sites.earlier import EARLIER_AGE, EARLIER_DEPLOYMENTS, FetchEarlier
 from scalemesh.sites.hosts import (
     BadHost,
     ControlHost,
@@ -20,20 +28,20 @@ from scalemesh.sites.hosts import (
     UnknownHost,
     parse_host,
 )
-from scalemesh.sites.respond import (
-    FetchRoute,
-    RouteUnavailable,
-    Sites,
-    bad_host_response,
-    unknown_host_response,
-)
+from scalemesh.sites.protocol import HotRunner
+from scalemesh.sites.respond import Sites, bad_host_response, unknown_host_response
+from scalemesh.sites.routes import FetchRoute, RouteUnavailable
 
 __all__ = [
+    "EARLIER_AGE",
+    "EARLIER_DEPLOYMENTS",
     "BadHost",
     "ControlHost",
+    "FetchEarlier",
     "FetchRoute",
     "Host",
     "Hostnames",
+    "HotRunner",
     "RouteUnavailable",
     "SiteHost",
     "Sites",

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, ValidationError
 
+from scalemesh.sites.header_rules import MAX_BLOCKS, NO_HEADER_RULES, HeaderBlock, HeaderRules
+from scalemesh.sites.redirects import MAX_REDIRECTS, NO_REDIRECTS, Redirect, Redirects, split_forced
+
 NOT_FOUND_PAGE = "404.html"
 RULE_FILES = ("/_redirects", "/_headers")
 """Instructions to the host, with names of pages that are not public yet: never served."""
@@ -57,6 +60,14 @@ class Manifest:
     has_not_found_page: bool
     """There is a ``404.html`` in some directory: counted once, since every miss asks."""
 
+    forced_redirects: Redirects = NO_REDIRECTS
+    redirects: Redirects = NO_REDIRECTS
+    headers: HeaderRules = NO_HEADER_RULES
+
+    @property
+    def rule_count(self) -> int:
+        return len(self.forced_redirects.rules) + len(self.redirects.rules) + len(self.headers.blocks)
+
 
 class _ManifestJSON(BaseModel):
     """The builder's spelling. Keys that serving has no use for are not named, and so are ignored."""
@@ -65,6 +76,8 @@ class _ManifestJSON(BaseModel):
     created_at: AwareDatetime = Field(alias="createdAt")
     files: dict[FilePath, FileEntry]
     spa: bool = False
+    redirects: Annotated[list[Redirect], Field(max_length=MAX_REDIRECTS)] = []
+    headers: Annotated[list[HeaderBlock], Field(max_length=MAX_BLOCKS)] = []
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -76,9 +89,13 @@ def parse_manifest(data: bytes) -> Manifest:
         where = ".".join(map(str, first["loc"])) or "document"
         raise ManifestDamaged(f"{where}: {first['msg']}") from error
     files = {path: entry for path, entry in wire.files.items() if path not in RULE_FILES}
+    forced, redirects = split_forced(wire.redirects)
     return Manifest(
         created_at=wire.created_at,
         files=files,
         spa=wire.spa,
         has_not_found_page=any(path.endswith(f"/{NOT_FOUND_PAGE}") for path in files),
+        forced_redirects=forced,
+        redirects=redirects,
+        headers=HeaderRules(tuple(wire.headers)),
     )

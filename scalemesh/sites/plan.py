@@ -4,8 +4,8 @@ Pure: the same manifest and request give the same plan, whatever the store, the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from string import punctuation
+from dataclasses import dataclass, replace
+from datetime import datetime
 from urllib.parse import quote
 
 from scalemesh.sites.conditional import is_same_for_range, is_unchanged, make_etag, make_last_modified
@@ -23,8 +23,9 @@ from scalemesh.sites.pages import (
 )
 from scalemesh.sites.paths import BadPath, decode_path
 from scalemesh.sites.ranges import ByteRange, RangeNotSatisfiable, parse_range
+from scalemesh.sites.redirects import PATH_SAFE, header_query
 from scalemesh.sites.request import SiteRequest
-from scalemesh.sites.resolve import Elsewhere, Found, resolve
+from scalemesh.sites.resolve import Elsewhere, Found, NotFound, Outcome, Redirected, resolve
 
 REVALIDATE = "public, max-age=0, must-revalidate"
 """Kept, but asked about each time, so that a deploy is seen at once. Redirects too: 308 is kept for good."""
@@ -32,9 +33,9 @@ REVALIDATE = "public, max-age=0, must-revalidate"
 FOR_EVER = "public, max-age=31536000, immutable"
 """A year, which caches take as for ever: under a fingerprinted name the content never changes."""
 
-ALLOWED_METHODS = ("GET", "HEAD")
+NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 
-_PATH_SAFE = "/!$&'()*+,;=:@-._~"  # RFC 3986 pchar and the slash
+ALLOWED_METHODS = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +58,42 @@ class Plan:
     headers: Mapping[str, str]
     body: Blob | bytes
 
+    missing_asset: str | None = None
+    """A decoded path that pages load and this deployment does not have.
 
-def plan_response(manifest: Manifest, request: SiteRequest, *, preview: bool = False) -> Plan:
+    The project's earlier deployments are to be asked for it, and ``plan_response`` again with what they had.
+    Where they had nothing, this plan stands.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierFile:
+    """A file of an earlier deployment of the project, and when that was made."""
+
+    entry: FileEntry
+    created_at: datetime
+
+
+def plan_response(
+    manifest: Manifest,
+    request: SiteRequest,
+    *,
+    preview: bool = False,
+    earlier: EarlierFile | None = None,
+) -> Plan:
     """Answer ``request`` from ``manifest`` alone. Never raises, whatever the request holds.
 
     ``preview`` marks a deployment's own address, which search engines must not list beside the site's.
+    ``earlier`` is what an earlier deployment had for the ``missing_asset`` of this request's plan.
     """
-    plan = _plan_get(manifest, request)
-    extra = {"X-Content-Type-Options": "nosniff"}
+    plan = _plan_get(manifest, request, earlier)
+    headers = plan.headers
     if preview:
-        extra["X-Robots-Tag"] = "noindex"
+        # Whatever a rule of the site's says, and in whichever case.
+        kept = {name: value for name, value in headers.items() if name.lower() != "x-robots-tag"}
+        headers = {**kept, "X-Robots-Tag": "noindex"}
     body = b"" if request.method == "HEAD" else plan.body
-    return Plan(plan.status, {**plan.headers, **extra}, body)
+    return Plan(plan.status, headers, body, plan.missing_asset)
 
 
 def plan_page(page: Page, headers: Mapping[str, str] | None = None) -> Plan:
@@ -81,35 +106,58 @@ def plan_page(page: Page, headers: Mapping[str, str] | None = None) -> Plan:
             "Content-Length": str(len(body)),
             "Content-Security-Policy": CONTENT_SECURITY_POLICY,
             "Cache-Control": REVALIDATE,
+            **NO_SNIFFING,
             **(headers or {}),
         },
         body,
     )
 
 
-def _plan_get(manifest: Manifest, request: SiteRequest) -> Plan:
+def _plan_get(manifest: Manifest, request: SiteRequest, earlier: EarlierFile | None) -> Plan:
     if request.method not in ALLOWED_METHODS:
         return plan_page(METHOD_NOT_ALLOWED, {"Allow": ", ".join(ALLOWED_METHODS)})
     try:
         path = decode_path(request.path)
     except BadPath:
         return plan_page(BAD_PATH)
-    match resolve(manifest, path):
-        case Found(entry):
-            return _plan_file(entry, make_last_modified(manifest.created_at), request)
+    plan = _plan_path(manifest, path, request, earlier)
+    if not manifest.headers.blocks:
+        return plan
+    return replace(plan, headers=manifest.headers.apply(path, plan.status, plan.headers))
+
+
+def _plan_path(manifest: Manifest, path: str, request: SiteRequest, earlier: EarlierFile | None) -> Plan:
+    outcome = resolve(manifest, path, request.query)
+    is_missing_asset = isinstance(outcome, Found | NotFound) and outcome.is_missing_asset
+    if is_missing_asset and earlier is not None:
+        return _plan_file(earlier.entry, earlier.created_at, request, kept=earlier.entry.fingerprinted)
+    plan = _plan_outcome(manifest, outcome, request)
+    return replace(plan, missing_asset=path) if is_missing_asset else plan
+
+
+def _plan_outcome(manifest: Manifest, outcome: Outcome, request: SiteRequest) -> Plan:
+    match outcome:
+        case Found(entry, rewritten):
+            # Under another path than its own, the name no longer changes with the content.
+            kept = entry.fingerprinted and not rewritten
+            return _plan_file(entry, manifest.created_at, request, kept=kept)
         case Elsewhere(elsewhere):
-            return _plan_redirect(elsewhere, request.query)
-        case missing:
-            return _plan_missing(missing.page, request)
+            return _plan_redirect(308, _location(elsewhere, request.query))
+        case Redirected(status, location):
+            return _plan_redirect(status, location)
+        case NotFound(page):
+            return _plan_missing(page, request)
 
 
-def _plan_redirect(path: str, query: str) -> Plan:
+def _location(path: str, query: str) -> str:
     # One slash, whatever the path began with: two would make its first segment a host.
-    location = "/" + quote(path.lstrip("/"), safe=_PATH_SAFE)
-    if query:
-        # As it came, escapes and all; only what may not stand in a header is escaped.
-        location += "?" + quote(query, safe=punctuation, errors="replace")
-    return Plan(308, {"Location": location, "Content-Length": "0", "Cache-Control": REVALIDATE}, b"")
+    location = "/" + quote(path.lstrip("/"), safe=PATH_SAFE)
+    return f"{location}?{header_query(query)}" if query else location
+
+
+def _plan_redirect(status: int, location: str) -> Plan:
+    headers = {"Location": location, "Content-Length": "0", "Cache-Control": REVALIDATE}
+    return Plan(status, {**headers, **NO_SNIFFING}, b"")
 
 
 def _plan_missing(page: FileEntry | None, request: SiteRequest) -> Plan:
@@ -119,17 +167,19 @@ def _plan_missing(page: FileEntry | None, request: SiteRequest) -> Plan:
     encoding = _encoding(page, request)
     form = _form(page, encoding)
     headers = {**_content_headers(page, encoding), "Content-Length": str(form.bytes)}
-    return Plan(404, {**headers, "Cache-Control": REVALIDATE}, _whole(form))
+    return Plan(404, {**headers, "Cache-Control": REVALIDATE, **NO_SNIFFING}, _whole(form))
 
 
-def _plan_file(entry: FileEntry, last_modified: str, request: SiteRequest) -> Plan:
+def _plan_file(entry: FileEntry, created_at: datetime, request: SiteRequest, *, kept: bool) -> Plan:
+    last_modified = make_last_modified(created_at)
     encoding = _encoding(entry, request)
     form = _form(entry, encoding)
     etag = make_etag(form.sha256)
     caching = {
         "ETag": etag,
         "Last-Modified": last_modified,
-        "Cache-Control": FOR_EVER if entry.fingerprinted else REVALIDATE,
+        "Cache-Control": FOR_EVER if kept else REVALIDATE,
+        **NO_SNIFFING,
         **_vary(entry),
     }
     if is_unchanged(

@@ -5,6 +5,15 @@ from dataclasses import dataclass
 
 from multidict import MultiMapping
 
+ASKING = {
+    "accept_encoding": "Accept-Encoding",
+    "if_none_match": "If-None-Match",
+    "if_modified_since": "If-Modified-Since",
+    "if_range": "If-Range",
+    "range": "Range",
+}
+"""Every header that may change an answer, by its field below; ``heads`` tells requests apart by these."""
+
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
 
 
@@ -28,19 +37,12 @@ class SiteRequest:
         A header sent in several lines is their list, RFC 9110 5.3.
         """
         path, query = _split_target(target)
-        return cls(
-            method=method,
-            path=path,
-            query=query,
-            accept_encoding=_joined(headers, "Accept-Encoding"),
-            if_none_match=_joined(headers, "If-None-Match"),
-            if_modified_since=_joined(headers, "If-Modified-Since"),
-            if_range=_joined(headers, "If-Range"),
-            range=_joined(headers, "Range"),
-        )
+        asked = {field: joined(headers, name) for field, name in ASKING.items()}
+        return cls(method=method, path=path, query=query, **asked)
 
 
-def _joined(headers: MultiMapping[str], name: str) -> str:
+def joined(headers: MultiMapping[str], name: str) -> str:
+    """The header's value, ``""`` where it was not sent."""
     return ", ".join(headers.getall(name, ()))
 
 

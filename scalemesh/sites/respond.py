@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -15,77 +15,115 @@ from scalemesh.artifacts.store import (
     ArtifactTooLarge,
     StoreUnavailable,
 )
-from scalemesh.model import ProjectID, SiteRoute
+from scalemesh.model import DeploymentID, ProjectID, SiteRoute
+from scalemesh.sites.blobs import MAX_BLOB_BYTES, BlobCache, BlobDamaged, BlobID
 from scalemesh.sites.cache import ManifestCache
+from scalemesh.sites.counters import Counters
+from scalemesh.sites.earlier import EarlierFiles, FetchEarlier
+from scalemesh.sites.heads import key_of
 from scalemesh.sites.hosts import SiteHost
+from scalemesh.sites.hot import HotAnswers
 from scalemesh.sites.manifest import ManifestDamaged
 from scalemesh.sites.pages import BAD_HOST, NO_SITE, UNAVAILABLE, UNKNOWN_HOST, Page, render
 from scalemesh.sites.plan import Blob, Plan, plan_page, plan_response
 from scalemesh.sites.request import SiteRequest
+from scalemesh.sites.routes import FetchRoute, Lead, RouteCache, RouteUnavailable
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 2
 """A restart of the database or the store takes about that long."""
 
+PARTIAL = 206
+
 STALL_TIMEOUT_S = 60
 """A client that takes nothing for so long is gone; its file or S3 connection is somebody else's turn."""
 
 
-class RouteUnavailable(Exception):
-    """Where a host leads can't be found out just now."""
+DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
 
 
-class _Damaged(Exception):
-    """The store has less than a manifest, or the database, says."""
-
-
-FetchRoute = Callable[[SiteHost], Awaitable[SiteRoute | None]]
+async def _no_earlier(_route: SiteRoute) -> Sequence[DeploymentID]:
+    return ()
 
 
 class Sites:
     """Answers requests for sites.
 
     ``fetch_route`` gives the deployment behind a host, None where there is no such site or nothing of it is
-    live, and raises ``RouteUnavailable`` where it can't tell. Holds nothing that needs closing.
+    live, and raises ``RouteUnavailable`` where it can't tell. Assets that it does not have are looked for in
+    what ``fetch_earlier`` gives. ``memory_bytes`` of small files are kept. ``routes`` is to be told of
+    changes; ``hot`` has the answers that need no request object. Holds nothing that needs closing.
     """
 
-    def __init__(self, fetch_route: FetchRoute, store: ArtifactStore) -> None:
-        self._fetch_route = fetch_route
+    def __init__(
+        self,
+        fetch_route: FetchRoute,
+        store: ArtifactStore,
+        *,
+        fetch_earlier: FetchEarlier = _no_earlier,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    ) -> None:
+        self.counters = Counters()
+        self.routes = RouteCache(fetch_route, self.counters)
+        self.earlier = EarlierFiles(fetch_earlier, store)
         self._store = store
         self._manifests = ManifestCache(store)
+        self._blobs = BlobCache(store, self.counters, max_bytes=memory_bytes)
+        self.hot = HotAnswers(self._blobs, self.counters)
 
     async def respond(self, request: web.BaseRequest, host: SiteHost) -> web.StreamResponse:
         """The answer, sent already where it is long. Raises nothing that is the store's or the client's."""
         try:
-            route = await self._fetch_route(host)
-            if route is None:
-                return _page(NO_SITE)
-            return await self._answer(request, route)
+            lead = await self.routes.get(host)
+            return await self._answer(request, lead)
         except (RouteUnavailable, StoreUnavailable) as error:
             log.warning("site %s is unavailable: %s", host.label, error)
-        except (ArtifactNotFound, ArtifactTooLarge, ManifestDamaged, _Damaged):
+        except (ArtifactNotFound, ArtifactTooLarge, ManifestDamaged, BlobDamaged):
             log.exception("site %s is damaged", host.label)
         return _page(UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_S), "Cache-Control": "no-store"})
 
-    async def _answer(self, request: web.BaseRequest, route: SiteRoute) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, lead: Lead) -> web.StreamResponse:
+        # Once: the lead may be renewed while this waits for the store.
+        route = lead.route
+        if route is None:
+            return _page(NO_SITE)
         manifest = await self._manifests.get(route)
         asked = SiteRequest.of(request.method, request.raw_path, request.headers)
         plan = plan_response(manifest, asked, preview=route.preview)
+        if plan.missing_asset is not None and (
+            earlier := await self.earlier.find(route, manifest, plan.missing_asset)
+        ):
+            plan = plan_response(manifest, asked, preview=route.preview, earlier=earlier)
         if isinstance(plan.body, bytes):
+            if not plan.body:
+                self._prepare(request, plan, None, lead)
             return _whole(plan, plan.body)
-        return await self._send_blob(request, plan, plan.body, route.project_id)
+        return await self._send_blob(request, plan, plan.body, route.project_id, lead)
 
     async def _send_blob(
-        self, request: web.BaseRequest, plan: Plan, blob: Blob, project_id: ProjectID
+        self, request: web.BaseRequest, plan: Plan, blob: Blob, project_id: ProjectID, lead: Lead
     ) -> web.StreamResponse:
-        key = keys.blob(project_id, blob.sha256)
+        blob_id = project_id, blob.sha256
+        if plan.status == PARTIAL:
+            if (data := self._blobs.peek(blob_id)) is not None:
+                self.counters.memory += 1
+                return _whole(plan, data[blob.start : blob.start + blob.length])
+        elif blob.length <= MAX_BLOB_BYTES:
+            data = await self._blobs.get(blob_id, size=blob.length)
+            self._prepare(request, plan, blob_id, lead)
+            return _whole(plan, data)
+        self.counters.store += 1
+        key = keys.blob(*blob_id)
         async with self._store.open(key, start=blob.start, length=blob.length) as reader:
             if reader.bytes != blob.length:
-                raise _Damaged(f"{key} has {reader.bytes} bytes from {blob.start}, not {blob.length}")
+                raise BlobDamaged(f"{key} has {reader.bytes} bytes from {blob.start}, not {blob.length}")
             if reader.bytes <= CHUNK_BYTES:
                 return _whole(plan, b"".join([chunk async for chunk in reader]))
             return await _stream(request, plan, reader)
+
+    def _prepare(self, request: web.BaseRequest, plan: Plan, blob: BlobID | None, lead: Lead) -> None:
+        self.hot.prepare(key_of(request.method, request.raw_path, request.headers), plan, blob, lead)
 
 
 def bad_host_response() -> web.Response:

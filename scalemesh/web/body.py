@@ -19,7 +19,8 @@ MAX_BODY_BYTES = 64 * 1024
 # aiohttp itself would wait for ever on a body that comes a byte at a time.
 BODY_TIMEOUT_S = 6.0
 _FORM = "application/x-www-form-urlencoded"
-_MAX_FORM_FIELDS = 64
+# A project's settings: 64 variables, each with its scope, and a dozen fields of their own.
+_MAX_FORM_FIELDS = 128
 
 
 class Payload(BaseModel):

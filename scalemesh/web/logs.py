@@ -17,8 +17,8 @@ from scalemesh.errors import DeploymentNotFound, LogClientTooSlow, MalformedRequ
 from scalemesh.logs.follow import End, Event
 from scalemesh.logs.hub import Watch, WatchEnded
 from scalemesh.logs.lines import Batch, Gap, encode_json, line_shape
-from scalemesh.logs.tasks import end_tasks
 from scalemesh.model import Status
+from scalemesh.tasks import end_tasks
 from scalemesh.web import sessions
 from scalemesh.web.ids import deployment_id_of
 from scalemesh.web.services import SERVICES

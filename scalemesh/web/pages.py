@@ -109,7 +109,7 @@ async def project_settings(request: web.Request, form: Form = EMPTY) -> web.Resp
         form = Form({name: value for name, value in shape.items() if isinstance(value, str)})
     context = {
         "project": shape,
-        "env_names": await services.projects.env_names(user, project_id),
+        "env_kept": shapes.variables(await services.projects.env_scopes(user, project_id)),
         "has_access_token": await services.projects.has_access_token(user, project_id),
         "saved": "saved" in request.query,
     }

@@ -1,12 +1,13 @@
 """The bodies of requests, field by field."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, model_validator
 
-from scalemesh.fields import build, git, names
-from scalemesh.model import BuildSettings
+from scalemesh.fields import build, git, names, variables
+from scalemesh.model import BuildSettings, VariableChange
 from scalemesh.web.body import Payload
 
 
@@ -31,19 +32,25 @@ def _optional_command(value: str | None) -> str | None:
     return build.command(value) if value else None
 
 
-def _env_lines(value: object) -> object:
-    """A form's ``NAME=value`` lines as an object; a name without a value is removed."""
-    if not isinstance(value, str):
-        return value
-    found: dict[str, str | None] = {}
-    for line in value.splitlines():
-        name, equals, content = line.strip().partition("=")
-        if not name and not equals:
-            continue
-        if not equals:
-            raise ValueError(f"Write {name[:40]!r} as NAME=value, one variable a line.")
-        found[name.strip()] = content or None
-    return found
+@dataclass(frozen=True, slots=True)
+class _EnvForm:
+    """What a form says about variables, in several fields: see ``variables.parse_form``."""
+
+    lines: str
+    scope: str
+    kept: Mapping[str, str]
+
+
+# `envScope.NAME` is the scope of a variable that is kept; a name has no dot.
+_KEPT = "envScope."
+
+
+def _env(value: object) -> tuple[VariableChange, ...]:
+    if isinstance(value, _EnvForm):
+        return tuple(variables.parse_form(value.lines, value.scope, value.kept))
+    if not isinstance(value, dict):
+        raise ValueError('Give env as an object, like {"NAME": "value"}.')  # noqa: TRY004 - pydantic's way
+    return tuple(variables.parse_object(value))
 
 
 PersonName = Annotated[
@@ -59,7 +66,7 @@ Ref = Annotated[str | None, AfterValidator(_optional_ref)]
 AccessToken = Annotated[str | None, AfterValidator(_optional_token)]
 Directory = Annotated[str | None, AfterValidator(_optional_directory)]
 Command = Annotated[str | None, AfterValidator(_optional_command)]
-Env = Annotated[dict[str, str | None], BeforeValidator(_env_lines), AfterValidator(build.variables)]
+Env = Annotated[tuple[VariableChange, ...], PlainValidator(_env)]
 
 
 class Signup(Payload):
@@ -91,7 +98,15 @@ class _Project(Payload):
     install_command: Command = Field(None, alias="installCommand")
     build_command: Command = Field(None, alias="buildCommand")
     output_directory: Directory = Field(None, alias="outputDirectory")
-    env: Env = Field(default_factory=dict)
+    env: Env = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _env_of_form(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not isinstance(values.get("env"), str):
+            return values
+        kept = {name.removeprefix(_KEPT): scope for name, scope in values.items() if name.startswith(_KEPT)}
+        return {**values, "env": _EnvForm(values["env"], values.get("envScope", "all"), kept)}
 
     def settings(self) -> BuildSettings:
         return BuildSettings(
@@ -108,9 +123,6 @@ class NewProject(_Project):
     git_url: GitUrl = Field(alias="gitUrl")
     # The page's "Save and deploy"; an API client posts to /deploy.
     deploy: bool = False
-
-    def variables(self) -> Mapping[str, str]:
-        return {name: value for name, value in self.env.items() if value is not None}
 
 
 class ProjectChanges(_Project):

@@ -21,7 +21,7 @@ async def create(request: web.Request) -> web.Response:
             name=body.name,
             git_url=body.git_url,
             build=body.settings(),
-            env=body.variables(),
+            env=body.env,
             access_token=body.access_token or None,
         ),
     )

@@ -1,10 +1,11 @@
 """What JSON looks like, in one place; the pages show the same shapes."""
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from scalemesh.deploys import DeploymentView
-from scalemesh.model import Deployment, Failure, Project, User, WaitCause
+from scalemesh.model import Deployment, Failure, Project, Target, User, WaitCause
 from scalemesh.projects import ProjectView
 from scalemesh.settings import Settings
 
@@ -40,6 +41,11 @@ def project(view: ProjectView, settings: Settings) -> Json:
     }
 
 
+def variables(scopes: Mapping[str, Collection[Target]]) -> Json:
+    """Of each name, the choice of a form that says where it is."""
+    return {name: next(iter(found)) if len(found) == 1 else "all" for name, found in scopes.items()}
+
+
 def deployment(deployment: Deployment, project: Project, settings: Settings) -> Json:
     failure = deployment.failure
     return {
@@ -47,6 +53,7 @@ def deployment(deployment: Deployment, project: Project, settings: Settings) -> 
         "projectID": deployment.project_id,
         "number": deployment.number,
         "status": deployment.status,
+        "target": deployment.target,
         "ref": deployment.ref,
         "commit": deployment.commit,
         "commitMessage": deployment.commit_message,
@@ -69,6 +76,7 @@ def _waiting(deployment: Deployment, settings: Settings) -> Json | None:
         return None
     because = {
         WaitCause.PROJECT: "Another build of this project is running.",
+        WaitCause.RETRY: "The last try was interrupted; the next one begins in a few seconds.",
         WaitCause.USER: f"You have {settings.builds_per_user} running already, as many as one user may.",
         WaitCause.BUILDERS: "Every builder is busy with another build.",
         WaitCause.NOTHING: "A builder takes it in a moment.",
@@ -85,6 +93,7 @@ def accepted(view: DeploymentView, settings: Settings) -> Json:
     return {
         "deploymentID": view.deployment.id,
         "status": view.deployment.status,
+        "target": view.deployment.target,
         "websiteUrl": settings.site_url(view.project.slug),
         "deploymentUrl": settings.site_url(f"{view.deployment.id}--{view.project.slug}"),
         "logsUrl": f"{settings.public_url}/api/deployments/{view.deployment.id}/logs",

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from scalemesh.artifacts import s3
+from scalemesh.artifacts import bucket, s3
 from scalemesh.artifacts.store import (
     CHUNK_BYTES,
     ArtifactNotFound,
@@ -158,7 +158,7 @@ async def _write_in_turn(store: ArtifactStore, key: str, versions: tuple[bytes, 
 async def test_a_reader_may_leave_early_any_number_of_times(store: ArtifactStore, prefix: str) -> None:
     """More often than there are connections in the pool."""
     await store.write(f"{prefix}large", LARGE)
-    for _ in range(s3.MAX_CONNECTIONS + 10):
+    for _ in range(bucket.MAX_CONNECTIONS + 10):
         async with store.open(f"{prefix}large") as reader:
             async for chunk in reader:
                 assert chunk

@@ -1,5 +1,6 @@
 """What is the directory store's own: its files, and how it fails."""
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,14 @@ async def test_a_file_that_shrinks_while_it_is_read_is_no_whole_answer(tmp_path:
         (tmp_path / "a").write_bytes(b"")
         with pytest.raises(StoreUnavailable, match="ended 134464 bytes early"):
             _ = [chunk async for chunk in reader]
+
+
+async def test_what_a_killed_server_left_half_written_is_removed_and_what_one_is_writing_is_not(
+    tmp_path: Path,
+) -> None:
+    for name in (".write-left", ".write-held", "kept"):
+        (tmp_path / name).write_bytes(b"x")
+    with (tmp_path / ".write-held").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        async with open_store(directory=tmp_path, bucket=None, endpoint_url=None):
+            assert {path.name for path in tmp_path.iterdir()} == {".write-held", "kept"}

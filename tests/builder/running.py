@@ -28,7 +28,8 @@ class Built:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        content = gzip.decompress((self._directory / "build.log.gz").read_bytes())
+        [log] = self._directory.glob("build*.log.gz")
+        content = gzip.decompress(log.read_bytes())
         return [json.loads(line) for line in content.splitlines()]
 
     @property

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import json
 import shutil
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import brotli
@@ -30,7 +29,8 @@ async def test_a_plain_html_repository_becomes_a_manifest_and_its_blobs(
             ".well-known/security.txt": "Contact: mailto:a@example.com",
             ".env": "SECRET=1",
             "node_modules/left/index.js": "left",
-            "_redirects": "/a /b",
+            "_redirects": "/a /b\n/c\n/d /e 200! # here",
+            "_headers": "/*\n  X-One: 1\n  ! X-Two",
         },
     )
     built = await builder.run(url)
@@ -61,7 +61,16 @@ async def test_a_plain_html_repository_becomes_a_manifest_and_its_blobs(
     }
     assert manifest["notFound"] == "/404.html"
     assert manifest["spa"] is False
-    assert (manifest["redirects"], manifest["headers"]) == ([], [])
+    assert manifest["redirects"] == [
+        {"from": "/a", "query": {}, "to": "/b", "status": 301, "force": False},
+        {"from": "/d", "query": {}, "to": "/e", "status": 200, "force": True},
+    ]
+    assert manifest["headers"] == [{"path": "/*", "remove": ["X-Two"], "set": {"X-One": "1"}}]
+    assert [record["text"] for record in built.records[:-1] if record["phase"] == "collect"][1:] == [
+        '_redirects, line 2: skipped, as "/c" has no target.',
+        "_redirects, line 3: the site has no file for /e, so this rule does nothing.",
+        "2 redirects, 1 header block.",
+    ]
 
 
 async def test_the_log_object_ends_with_the_result(builder: Builder, git_server: GitServer) -> None:
@@ -184,16 +193,6 @@ async def test_every_mistake_of_the_environment_is_told_at_once(builder: Builder
     built = await builder.run("https://example.com/a/b", GIT_REF="-x", MAX_FILES="many", projectID="../x")
     assert built.exit == 2
     assert all(name in built.errors for name in ("GIT_REF", "MAX_FILES", "projectID"))
-
-
-async def test_a_build_ends_at_its_deadline(builder: Builder, git_server: GitServer) -> None:
-    url = await git_server.make_repo(
-        "endless", {"package.json": SCRIPT_PACKAGE, "build.sh": "trap '' TERM; sleep 9999 & sleep 9999"}
-    )
-    deadline = datetime.now(UTC) + timedelta(seconds=3)
-    built = await builder.run(url, INSTALL_COMMAND="true", BUILD_DEADLINE=deadline.isoformat())
-    assert (built.exit, built.code) == (1, "deadline_exceeded")
-    assert datetime.now(UTC) - deadline < timedelta(seconds=5)
 
 
 async def test_a_workspace_is_gone_after_the_build(

@@ -22,14 +22,14 @@ def output(tmp_path: Path) -> Path:
 
 
 def paths(output: Path, *, is_source: bool = False) -> list[str]:
-    return [found.path for found in collect(output, LIMITS, is_source=is_source)]
+    return [found.path for found in collect(output, LIMITS, is_source=is_source).files]
 
 
 def test_files_are_listed_sorted_with_their_sizes(output: Path) -> None:
     (output / "b/c").mkdir(parents=True)
     (output / "b/c/é x.txt").write_text("12")
     (output / "a.txt").touch()
-    found = collect(output, LIMITS, is_source=False)
+    found = collect(output, LIMITS, is_source=False).files
     assert [(file.path, file.bytes) for file in found] == [
         ("/a.txt", 0),
         ("/b/c/é x.txt", 2),
@@ -46,10 +46,27 @@ def test_names_of_tools_are_left_out(output: Path) -> None:
     assert paths(output, is_source=True) == ["/.well-known/x", "/index.html"]
 
 
+def test_rule_files_are_beside_the_site_and_no_less_suspect(output: Path) -> None:
+    (output / "d").mkdir()
+    (output / "d/_headers").touch()
+    (output / "_headers").symlink_to("index.html")
+    (output / "_redirects").write_text("/a /b")
+    collected = collect(output, LIMITS, is_source=False)
+    assert [found.path for found in collected.files] == ["/d/_headers", "/index.html"]
+    assert {found.path: read_found(output, found, 1000) for found in collected.rule_files} == {
+        "/_headers": b"hello",
+        "/_redirects": b"/a /b",
+    }
+    (output / "_redirects").unlink()
+    (output / "_redirects").hardlink_to(output.parent / "outside.txt")
+    with pytest.raises(BuildError, match="_redirects is a hard link"):
+        collect(output, LIMITS, is_source=False)
+
+
 def test_a_link_to_a_file_of_the_site_is_that_file(output: Path) -> None:
     (output / "a").mkdir()
     (output / "a/again.html").symlink_to("../index.html")
-    found = collect(output, LIMITS, is_source=False)[0]
+    found = collect(output, LIMITS, is_source=False).files[0]
     assert found.path == "/a/again.html"
     assert read_found(output, found, 1000) == b"hello"
 
@@ -145,7 +162,7 @@ def test_a_limit_is_told_with_its_value(
 
 
 def test_a_file_that_changed_or_became_a_link_is_not_read(output: Path) -> None:
-    (found,) = collect(output, LIMITS, is_source=False)
+    (found,) = collect(output, LIMITS, is_source=False).files
     (output / "index.html").write_text("longer than before")
     with pytest.raises(BuildError, match="changed"):
         read_found(output, found, 1000)

@@ -24,7 +24,8 @@ def test_two_variables_are_enough_by_hand() -> None:
     assert contract.sandbox is SandboxMode.BWRAP
     assert contract.deadline == NOW + timedelta(minutes=15)
     assert (contract.attempt, contract.log_first_seq, contract.build_uid) == (1, 1, 210_000)
-    assert contract.limits.files == 20_000
+    limits = contract.limits
+    assert (limits.files, limits.file_bytes, limits.site_bytes) == (20_000, 25 * 1024**2, 1024**3)
     assert contract.root_directory == PurePosixPath(".")
 
 

@@ -144,6 +144,9 @@ async def test_git_is_pinned_to_the_judged_address() -> None:
     assert route.config == ("http.curloptResolve=127.0.0.1:8443:127.0.0.1",)
     with pytest.raises(RefusedURL):
         await find_route(url, {}, allow_local=False)
+    name = parse_repo_url("https://localhost/a", allow_local=True, allow_file=False)
+    with pytest.raises(RefusedURL):
+        await find_route(name, {}, allow_local=False)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from asyncio.subprocess import Process
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -94,6 +95,18 @@ async def test_a_cancel_ends_everything_within_five_seconds(
     built = await builder.finish(process)
     assert time.monotonic() - started < 5
     assert (built.exit, built.code) == (3, "canceled")
+    await until_gone(marker)
+
+
+async def test_a_deadline_ends_everything_within_five_seconds(
+    builder: Builder, git_server: GitServer, marker: str
+) -> None:
+    script = f"trap '' TERM INT HUP; setsid {marker} & {marker}; {marker}"
+    url = await git_server.make_repo("endless", files(script))
+    deadline = datetime.now(UTC) + timedelta(seconds=3)
+    built = await builder.run(url, BUILD_COMMAND="sh build.sh", BUILD_DEADLINE=deadline.isoformat())
+    assert (built.exit, built.code) == (1, "deadline_exceeded")
+    assert datetime.now(UTC) - deadline < timedelta(seconds=5)
     await until_gone(marker)
 
 

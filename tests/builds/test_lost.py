@@ -39,7 +39,7 @@ class Sweep:
     async def lost(self, project: Project, *, attempt: int) -> Claim:
         claim = await self.rows.building(project)
         for _ in range(attempt - 1):
-            await requeue(self.rows.pool, claim)
+            await requeue(self.rows.pool, claim, after=timedelta(0))
             again = await self.rows.claim()
             assert again is not None
             claim = again
@@ -70,11 +70,11 @@ class Sweep:
             [LogLine(seq, "t", "system", "publish", text)],
             BuildResult(attempt, exit_, "c" * 40, "One", "static", 2, 30, None),
         )
-        await write_build_log(self.store, claim.project_id, claim.deployment_id, log)
+        await write_build_log(self.store, claim.project_id, claim.deployment_id, attempt, log)
 
     async def log(self, claim: Claim) -> list[tuple[int, str]]:
         """Numbers and texts, from the archive."""
-        log = await fetch_build_log(self.store, claim.project_id, claim.deployment_id)
+        log = await fetch_build_log(self.store, claim.project_id, claim.deployment_id, claim.attempt)
         assert log is not None
         return [(line.seq, line.text) for line in log.lines]
 
@@ -167,6 +167,18 @@ async def test_what_an_earlier_attempt_has_archived_decides_nothing(sweep: Sweep
     await rows.lapse()
     await sweep.until(claim, "failed")
     assert [seq for seq, _ in await sweep.log(claim)] == [1, 2, 3]
+
+
+async def test_what_redis_has_lost_of_an_earlier_attempt_comes_from_its_archive(
+    sweep: Sweep, rows: Rows
+) -> None:
+    claim = await sweep.lost(await rows.project(), attempt=2)
+    await sweep.archive(claim, "of the first attempt", seq=1, exit_=3)
+    await sweep.print(claim, "of the second", first=2)
+    await sweep.archive(claim, "Published.", seq=3, exit_=0, attempt=2)
+    await rows.lapse()
+    await sweep.until(claim, "ready")
+    assert await sweep.log(claim) == [(1, "of the first attempt"), (2, "of the second"), (3, "Published.")]
 
 
 async def test_the_last_word_follows_lines_that_never_reached_the_stream(sweep: Sweep, rows: Rows) -> None:

@@ -4,15 +4,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from scalemesh.builds.order import BuildPlace, builder_environment
+from scalemesh.builds.order import BuildPlace, builder_environment, site_label
 from scalemesh.db.queue import Claim
-from scalemesh.model import BuildSettings, DeploymentID, ProjectID
+from scalemesh.model import BuildSettings, DeploymentID, ProjectID, Target
 
 CLAIM = Claim(
     deployment_id=DeploymentID("dep1"),
     project_id=ProjectID("proj1"),
     attempt=2,
     worker="me",
+    target=Target.PRODUCTION,
     slug="my-site",
     git_url="https://git.example.com/ada/site.git",
     ref="v1",
@@ -93,3 +94,8 @@ def test_an_example_is_a_repository_of_this_machine() -> None:
     told = environment(replace(CLAIM, git_url="example:plain-html"), PLACE, {})
     assert told["GITHUB_REPO_URL"].startswith("file:///data/examples/plain-html")
     assert told["ALLOW_FILE_REPO"] == "1"
+
+
+def test_a_previews_links_lead_to_itself() -> None:
+    assert site_label(CLAIM) == "my-site"
+    assert site_label(replace(CLAIM, target=Target.PREVIEW)) == "dep1--my-site"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scalemesh.builds.outcome import LOST, Cancel, Fail, Outcome, Publish, Retry, decide_outcome
+from scalemesh.builds.outcome import LOST, RETRY_AFTER, Cancel, Fail, Outcome, Publish, Retry, decide_outcome
 from scalemesh.db.queue import BuildFacts
 from scalemesh.logs.archive import BuildResult
 from scalemesh.model import Failure
@@ -18,20 +18,22 @@ REFUSED = replace(READY, exit=2, failure=BROKEN)
 OURS = replace(READY, exit=3, failure=AWAY)
 STOPPED = replace(READY, exit=3, failure=Failure("server_lost", "Gone.", "Wait."))
 
+SOON, LATER = RETRY_AFTER[1], RETRY_AFTER[2]
+
 TABLE: list[tuple[str, BuildResult | None, int, bool, Outcome]] = [
     ("a whole upload", READY, 1, False, Publish(FACTS)),
     ("a failed command", FAILED, 1, False, Fail(BROKEN, FACTS)),
     ("refused input", REFUSED, 1, False, Fail(BROKEN, FACTS)),
     ("a failure on the last attempt", replace(FAILED, attempt=3), 3, False, Fail(BROKEN, FACTS)),
-    ("a lost builder", None, 1, False, Retry()),
-    ("a builder lost again", None, 2, False, Retry()),
+    ("a lost builder", None, 1, False, Retry(SOON)),
+    ("a builder lost again", None, 2, False, Retry(LATER)),
     ("a builder lost three times", None, 3, False, Fail(LOST, BuildFacts())),
     ("more attempts than there should be", None, 7, False, Fail(LOST, BuildFacts())),
-    ("the word of an earlier attempt", READY, 2, False, Retry()),
+    ("the word of an earlier attempt", READY, 2, False, Retry(LATER)),
     ("the word of an earlier attempt on the last", FAILED, 3, False, Fail(LOST, BuildFacts())),
-    ("our failure", OURS, 1, False, Retry()),
+    ("our failure", OURS, 1, False, Retry(SOON)),
     ("our failure on the last attempt", replace(OURS, attempt=3), 3, False, Fail(AWAY, FACTS)),
-    ("an interruption", STOPPED, 1, False, Retry()),
+    ("an interruption", STOPPED, 1, False, Retry(SOON)),
     ("an interruption on the last attempt", replace(STOPPED, attempt=3), 3, False, Fail(LOST, FACTS)),
     ("a cancel", STOPPED, 1, True, Cancel(FACTS)),
     ("a cancel of a lost builder", None, 3, True, Cancel(BuildFacts())),

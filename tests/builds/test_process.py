@@ -23,6 +23,7 @@ from tests.parts.server import eventually
 
 DEPLOYMENT = DeploymentID("dep1")
 PROJECT = ProjectID("proj1")
+FindBuilders = Callable[[], list[psutil.Process]]
 SANDBOXES = pytest.mark.parametrize("sandbox", ["bwrap", "none"])
 
 
@@ -34,15 +35,16 @@ class Stubborn:
     word: str
     artifacts: Path
     workspaces: Path
+    builders: FindBuilders
 
     @property
     def builder(self) -> psutil.Process:
-        (builder,) = _builders()
+        (builder,) = self.builders()
         return builder
 
     async def code(self) -> str | None:
         """The failure that the builder has recorded."""
-        log = await fetch_build_log(DirectoryStore(self.artifacts), PROJECT, DEPLOYMENT)
+        log = await fetch_build_log(DirectoryStore(self.artifacts), PROJECT, DEPLOYMENT, 1)
         assert log is not None
         assert log.result is not None
         return log.result.failure.code if log.result.failure else None
@@ -66,6 +68,19 @@ def workspaces(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
+def builders() -> FindBuilders:
+    """Finds the builders that this test has started: a server of the other tests may have one stand by."""
+
+    def found() -> list[psutil.Process]:
+        children = [child for child in psutil.Process().children() if is_alive(child)]
+        return [child for child in children if "builder" in child.cmdline() and child not in others]
+
+    others: list[psutil.Process] = []
+    others += found()
+    return found
+
+
+@pytest.fixture
 def environment(git_server: GitServer, tmp_path: Path) -> Environment:
     """The variables of a build of a repository of its own: a page, and nothing to run."""
 
@@ -84,7 +99,7 @@ def environment(git_server: GitServer, tmp_path: Path) -> Environment:
 
 @pytest.fixture
 async def stubborn(
-    environment: Environment, tmp_path: Path, workspaces: Path
+    environment: Environment, tmp_path: Path, workspaces: Path, builders: FindBuilders
 ) -> AsyncIterator[StartStubborn]:
     started = []
 
@@ -100,7 +115,7 @@ async def stubborn(
             lambda: [found for found in processes_with(sleep) if found.name() == "sleep"],
             lambda found: len(found) == 2,
         )
-        return Stubborn(running, str(number), tmp_path / "artifacts", workspaces)
+        return Stubborn(running, str(number), tmp_path / "artifacts", workspaces, builders)
 
     yield start
     for running in started:
@@ -139,36 +154,42 @@ async def test_a_killed_builder_leaves_neither_process_nor_directory(stubborn: S
     await build.assert_gone()
 
 
-async def test_a_builder_stands_by_for_the_next_build(environment: Environment, workspaces: Path) -> None:
+async def test_a_builder_stands_by_for_the_next_build(
+    environment: Environment, builders: FindBuilders, workspaces: Path
+) -> None:
     async with open_process_launcher() as launcher:
-        ready = await eventually(_builders, lambda found: len(found) == 1)
+        ready = await eventually(builders, lambda found: len(found) == 1)
         used = []
         for _ in range(2):
             used.append(ready)
             running = await launcher.launch(DEPLOYMENT, await environment())
-            assert _builders() == ready
+            assert builders() == ready
             assert await running.wait() == 0
             # After the build, not beside it.
-            ready = await eventually(_builders, lambda found: len(found) == 1)
+            ready = await eventually(builders, lambda found: len(found) == 1)
             assert ready not in used
-    assert _builders() == []
+    assert builders() == []
     assert list(workspaces.iterdir()) == []
 
 
-async def test_a_builder_that_died_standing_by_costs_no_build(environment: Environment) -> None:
+async def test_a_builder_that_died_standing_by_costs_no_build(
+    environment: Environment, builders: FindBuilders
+) -> None:
     async with open_process_launcher() as launcher:
-        (ready,) = await eventually(_builders, lambda found: len(found) == 1)
+        (ready,) = await eventually(builders, lambda found: len(found) == 1)
         ready.kill()
-        await eventually(_builders, lambda found: not found)
+        await eventually(builders, lambda found: not found)
         running = await launcher.launch(DEPLOYMENT, await environment())
         assert await running.wait() == 0
 
 
-async def test_variables_of_a_build_are_in_no_process_list(environment: Environment) -> None:
+async def test_variables_of_a_build_are_in_no_process_list(
+    environment: Environment, builders: FindBuilders
+) -> None:
     running = await ProcessLauncher().launch(
         DEPLOYMENT, {**await environment(), "GIT_TOKEN": "tell-nobody", "BUILD_COMMAND": "sleep 30"}
     )
-    (builder,) = _builders()
+    (builder,) = builders()
     await eventually(builder.name, lambda name: name == DEPLOYMENT)
     assert "tell-nobody" not in str(builder.environ()) + str(builder.cmdline())
     await running.stop()
@@ -181,9 +202,3 @@ async def test_a_builder_that_cannot_start_is_said_so(
     with pytest.raises(LaunchFailed):
         await ProcessLauncher().launch(DEPLOYMENT, {})
     assert list(workspaces.iterdir()) == []
-
-
-def _builders() -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process().children() if is_alive(child) and "builder" in child.cmdline()
-    ]

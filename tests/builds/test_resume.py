@@ -116,7 +116,7 @@ class Fleet:
         """As the builder does at its end."""
         result = BuildResult(claim.attempt, 0, "c" * 40, "One", "static", 2, 30, None)
         log = BuildLog([LogLine(1, "t", "system", "publish", "Published.")], result)
-        await write_build_log(self.store, claim.project_id, claim.deployment_id, log)
+        await write_build_log(self.store, claim.project_id, claim.deployment_id, claim.attempt, log)
 
     async def until(self, claim: Claim, status: str) -> None:
         await eventually(lambda: self.rows.status(claim.deployment_id), lambda seen: seen == status)

@@ -76,9 +76,9 @@ class Rows:
             limits=QueueLimits(builds=concurrency, builds_per_user=per_user),
         )
 
-    async def building(self, project: Project) -> Claim:
+    async def building(self, project: Project, *, ref: str | None = None) -> Claim:
         """A new deployment that is claimed; nothing else may be waiting."""
-        deployment = await self.deployment(project)
+        deployment = await self.deployment(project, ref=ref)
         claim = await self.claim()
         assert claim is not None
         assert claim.deployment_id == deployment.id
@@ -86,7 +86,14 @@ class Rows:
 
     async def live(self, project: Project) -> DeploymentID:
         """A new deployment that is published."""
-        claim = await self.building(project)
+        return await self.published(project)
+
+    async def preview(self, project: Project) -> DeploymentID:
+        """A new deployment of another branch that is published."""
+        return await self.published(project, ref="feature")
+
+    async def published(self, project: Project, *, ref: str | None = None) -> DeploymentID:
+        claim = await self.building(project, ref=ref)
         await mark_published(self.pool, claim, FACTS)
         return claim.deployment_id
 

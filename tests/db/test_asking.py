@@ -1,6 +1,7 @@
 """What people ask for: deploys, cancels and deletes."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -82,7 +83,7 @@ async def test_what_is_given_back_while_its_cancel_is_wanted_is_canceled(pool: P
     project = await rows.project()
     claim = await rows.building(project)
     await request_cancel(pool, claim.deployment_id, project.user_id)
-    assert await requeue(pool, claim) is Status.CANCELED
+    assert await requeue(pool, claim, after=timedelta(0)) is Status.CANCELED
     assert (await rows.row(claim.deployment_id))["finished_at"] is not None
 
 
@@ -115,7 +116,7 @@ async def test_deleting_a_project_cancels_its_builds_and_waits_with_the_purge(po
     assert await rows.status(queued.id) == "canceled"
     assert await renew_lease(pool, claim, LEASE) is True
     assert await list_projects_to_purge(pool, limit=10) == []
-    assert await requeue(pool, claim) is Status.CANCELED
+    assert await requeue(pool, claim, after=timedelta(0)) is Status.CANCELED
     assert await list_projects_to_purge(pool, limit=10) == [project.id]
     with pytest.raises(ProjectNotFound):
         await rows.deployment(project)

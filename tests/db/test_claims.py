@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from unittest.mock import ANY
 
@@ -20,15 +21,15 @@ from scalemesh.db.queue import (
     shorten_leases,
     take_over_lapsed,
 )
-from scalemesh.model import BuildSettings, Status
+from scalemesh.model import BuildSettings, Status, Target
 from tests.db.rows import BROKEN, FACTS, LEASE, Rows
 
-WRITES = {
+WRITES: dict[str, Callable[[Pool, Claim], Awaitable[object]]] = {
     "renew": lambda pool, claim: renew_lease(pool, claim, LEASE),
     "published": lambda pool, claim: mark_published(pool, claim, FACTS),
     "failed": lambda pool, claim: mark_failed(pool, claim, BROKEN, FACTS),
     "canceled": lambda pool, claim: mark_canceled(pool, claim, FACTS),
-    "requeue": requeue,
+    "requeue": lambda pool, claim: requeue(pool, claim, after=timedelta(0)),
 }
 
 
@@ -42,6 +43,7 @@ async def test_the_oldest_is_claimed_first_with_all_that_its_build_needs(rows: R
         project_id=first.id,
         attempt=1,
         worker="me",
+        target=Target.PREVIEW,
         slug=first.slug,
         git_url="https://example.com/x.git",
         ref="v1",
@@ -114,7 +116,7 @@ async def test_an_earlier_attempt_of_the_same_worker_changes_nothing(
     pool: Pool, rows: Rows, write: str
 ) -> None:
     claim = await rows.building(await rows.project())
-    await requeue(pool, claim)
+    await requeue(pool, claim, after=timedelta(0))
     again = await rows.claim()
     assert again is not None
     assert (again.attempt, again.worker) == (2, claim.worker)
@@ -140,9 +142,9 @@ async def test_many_sweeps_at_once_take_each_lapsed_deployment_once(pool: Pool, 
 async def test_what_is_given_back_is_queued_and_keeps_when_it_started(pool: Pool, rows: Rows) -> None:
     claim = await rows.building(await rows.project())
     before = await rows.row(claim.deployment_id)
-    assert await requeue(pool, claim) is Status.QUEUED
+    assert await requeue(pool, claim, after=timedelta(0)) is Status.QUEUED
     after = await rows.row(claim.deployment_id)
-    assert after == {**before, "status": "queued", "worker": None, "lease_until": None}
+    assert after == {**before, "status": "queued", "worker": None, "lease_until": None, "retry_at": ANY}
 
 
 async def test_leases_are_shortened_and_never_lengthened(pool: Pool, rows: Rows) -> None:

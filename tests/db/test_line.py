@@ -70,6 +70,23 @@ async def test_each_queued_deployment_says_what_it_waits_for(pool: Pool, rows: R
     assert await list_waiting(pool, [next_one], TWO) == {}
 
 
+async def test_what_was_interrupted_waits_before_it_is_tried_again_and_says_so(
+    pool: Pool, rows: Rows
+) -> None:
+    claim = await rows.building(await rows.project())
+    await requeue(pool, claim, after=timedelta(minutes=2))
+    [other] = await one_of_each(rows, await rows.user(), 1)
+    places = await list_waiting(pool, [claim.deployment_id, other], TWO)
+    assert (places[claim.deployment_id].cause, places[other].cause) == (WaitCause.RETRY, WaitCause.NOTHING)
+    assert await claimed(rows, pool, 1) == [other]
+    assert await rows.claim() is None
+
+    await pool.execute("UPDATE deployments SET retry_at = retry_at - interval '3 minutes'")
+    again = await rows.claim()
+    assert again is not None
+    assert (again.deployment_id, again.attempt) == (claim.deployment_id, 2)
+
+
 async def test_of_one_branch_only_the_newest_waits(rows: Rows) -> None:
     project = await rows.project()  # its branch is main
     building = await rows.building(project)
@@ -87,7 +104,7 @@ async def test_of_one_branch_only_the_newest_waits(rows: Rows) -> None:
 async def test_a_deadline_survives_a_build_that_starts_again(pool: Pool, rows: Rows) -> None:
     project = await rows.project()
     claim = await rows.building(project)
-    await requeue(pool, claim)
+    await requeue(pool, claim, after=timedelta(0))
     again = await rows.claim()
     assert again is not None
     assert (again.attempt, again.deadline) == (2, claim.deadline)

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import fcntl
 import importlib.util
 import os
@@ -13,9 +14,11 @@ import asyncpg
 import psutil
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from scalemesh.embedded import (
     DataDirUnusable,
+    EmbeddedServers,
     ServerDidNotStart,
     ServerNotInstalled,
     embedded_postgres,
@@ -157,17 +160,49 @@ async def test_a_server_without_its_keeper_is_stopped_before_the_next_one_starts
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next start stops the server")
-async def test_killing_the_keepers_stops_the_servers_and_says_so(
+async def test_killing_the_keepers_stops_the_servers_and_they_are_started_again(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with embedded_servers(data_dir):
+    async with embedded_servers(data_dir) as servers:
         running = servers_in(data_dir)
         for child in psutil.Process().children():
             if is_alive(child) and str(data_dir) in " ".join(child.cmdline()):
                 child.kill()
         await until(lambda: not any(map(is_alive, running)))
+        await answering(servers)
     assert "PostgreSQL ended by itself (status -9)" in caplog.text
     assert "Valkey ended by itself (status -9)" in caplog.text
+
+
+async def test_servers_that_are_killed_are_started_again_with_their_data(data_dir: Path) -> None:
+    async with embedded_servers(data_dir) as servers:
+        assert servers.database_url is not None
+        assert servers.redis_url is not None
+        await query(servers.database_url, "CREATE TABLE kept AS SELECT 'row' AS word")
+        async with Redis.from_url(servers.redis_url) as client:
+            await client.set("kept", "value")
+        for process in servers_in(data_dir):
+            with contextlib.suppress(psutil.NoSuchProcess):  # a session of PostgreSQL ends at any moment
+                process.kill()
+        await answering(servers)
+        assert await query(servers.database_url, "SELECT word FROM kept") == "row"
+        async with Redis.from_url(servers.redis_url) as client:
+            assert await client.get("kept") == b"value"
+
+
+async def answering(servers: EmbeddedServers) -> None:
+    """Until both answer again."""
+    assert servers.database_url is not None
+    assert servers.redis_url is not None
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await query(servers.database_url, "SELECT 1")
+                async with Redis.from_url(servers.redis_url) as client:
+                    await client.ping()
+                return
+            except (OSError, asyncpg.PostgresError, RedisError):
+                await asyncio.sleep(0.05)
 
 
 async def test_a_server_that_does_not_start_is_reported_in_its_own_words(data_dir: Path) -> None:

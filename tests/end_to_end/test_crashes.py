@@ -90,6 +90,19 @@ async def test_a_build_whose_builder_is_killed_three_times_fails_with_a_reason(
     assert await _whole_log(user, deployment_id) == log
 
 
+async def test_a_server_that_stops_in_the_last_attempt_ends_it_with_a_reason(
+    new_server: StartServer, database: str, git_server: GitServer
+) -> None:
+    async with open_pool(database) as pool:
+        await pool.execute("ALTER TABLE deployments ALTER COLUMN attempt SET DEFAULT 2")
+        async with new_server() as server, server.visitor() as user:
+            await user.sign_up()
+            await _start(user, git_server, _unique("last"), _unique_sleep())
+        row = await pool.fetchrow("SELECT status, attempt, error_code FROM deployments")
+    assert row is not None
+    assert tuple(row) == ("failed", 3, "builder_lost")
+
+
 async def test_a_worker_that_lost_its_lease_stops_its_builder_and_changes_nothing(
     new_server: StartServer, database: str, git_server: GitServer
 ) -> None:

@@ -60,6 +60,13 @@ async def site(user: Client, git_server: GitServer) -> AsyncIterator[LiveSite]:
         ({"buildCommand": "echo building; exit 9"}, "build_failed", "exit 9"),
         ({"buildCommand": "true", "outputDirectory": "dist"}, "output_missing", "dist"),
         ({"buildCommand": "mkdir dist", "outputDirectory": "dist"}, "output_empty", "no file"),
+        ({"buildCommand": "mkdir dist; ln -s /etc/passwd dist/leak"}, "artifact_rejected", "leak"),
+        ({"buildCommand": "mkdir dist; truncate -s 26M dist/big"}, "limit_file_bytes", "26,214,400"),
+        (
+            {"buildCommand": "mkdir dist; for n in $(seq 41); do truncate -s 25M dist/$n; done"},
+            "limit_site_bytes",
+            "1,073,741,824",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

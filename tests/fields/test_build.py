@@ -1,4 +1,4 @@
-"""Directories, commands and variables."""
+"""Directories and commands."""
 
 import pytest
 
@@ -25,28 +25,3 @@ def test_a_directory_outside_the_repository_is_refused(typed: str) -> None:
 def test_a_command_is_one_line(typed: str) -> None:
     with pytest.raises(ValueError, match="command"):
         build.command(typed)
-
-
-@pytest.mark.parametrize(
-    "env",
-    [
-        {"PATH": "x"},
-        {"TMPDIR": "x"}, {"LD_PRELOAD": "x"}, {"A=B": "x"}, {"1A": "x"}, {"": "x"}, {"A B": "x"},
-        {"SCALEMESH": "x"},
-        {"A": "x" * 9000}, {"A": "\x00"}, {f"A{n}": "x" for n in range(65)}, {"GIT_DIR": "x"}, {"Ä": "x"},
-        {f"A{n}": "x" * 8000 for n in range(10)},
-    ],
-)  # fmt: skip
-def test_a_variable_that_the_builder_decides_or_cannot_hold_is_refused(env: dict[str, str | None]) -> None:
-    with pytest.raises(ValueError):
-        build.variables(env)
-
-
-def test_usual_variables_are_taken() -> None:
-    env: dict[str, str | None] = {
-        "VITE_API": "https://api.example.com",
-        "_x": "",
-        "NODE_OPTIONS": "--x",
-        "GONE": None,
-    }
-    assert build.variables(env) == env

@@ -52,8 +52,10 @@ class Build:
         """A row that no worker will take."""
         await self._connection.execute(
             """
-            INSERT INTO deployments (id, project_id, number, status, attempt, worker, lease_until)
-            VALUES ($1, $2, 1, 'building', 1, 'a test', now() + interval '1 hour')
+            INSERT INTO deployments (
+                id, project_id, number, target, status, attempt, worker, lease_until
+            )
+            VALUES ($1, $2, 1, 'production', 'building', 1, 'a test', now() + interval '1 hour')
             """,
             self.deployment_id,
             self.project_id,
@@ -71,7 +73,7 @@ class Build:
             await pipeline.execute()
 
     async def archive(self, whole: Iterable[LogLine]) -> None:
-        await write_build_log(self.store, self.project_id, self.deployment_id, BuildLog(list(whole), None))
+        await write_build_log(self.store, self.project_id, self.deployment_id, 1, BuildLog(list(whole), None))
 
     async def mark(self, status: Status) -> None:
         await self._connection.execute(

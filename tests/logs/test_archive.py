@@ -12,7 +12,7 @@ from scalemesh.logs.archive import ArchiveDamaged, BuildLog, BuildResult, fetch_
 from scalemesh.model import DeploymentID, Failure, ProjectID
 from tests.logs.build import line, lines
 
-IDS = (ProjectID("project"), DeploymentID("deployment"))
+IDS = (ProjectID("project"), DeploymentID("deployment"), 2)
 GOOD = b'{"type":"line","seq":1,"time":"t","stream":"stdout","phase":"build","text":"hi"}\n'
 
 
@@ -33,6 +33,15 @@ async def test_what_is_written_is_read(store: DirectoryStore, result: BuildResul
     written = BuildLog([*lines(1, 3), line(9, "\x1b[31mrot \u2028 \x85 \U0001f600\t</script>")], result)
     await write_build_log(store, *IDS, written)
     assert await fetch_build_log(store, *IDS) == written
+
+
+async def test_a_later_attempt_is_the_log_and_has_the_name_that_others_read(store: DirectoryStore) -> None:
+    first, second = (BuildLog(lines(1, 3), None), BuildLog(lines(1, 5), None))
+    await write_build_log(store, *IDS[:2], 1, first)
+    await write_build_log(store, *IDS, second)
+    assert await fetch_build_log(store, *IDS) == second
+    named = await store.read("__output/project/deployment/build.log.gz", max_bytes=10_000)
+    assert len(gzip.decompress(named).splitlines()) == 5
 
 
 async def test_a_log_that_was_not_written_is_none(store: DirectoryStore) -> None:

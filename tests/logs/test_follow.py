@@ -140,7 +140,7 @@ async def test_a_damaged_archive_is_an_error_only_where_there_is_no_stream(
 ) -> None:
     await room.build.write(lines(1, 3))
     await room.build.end()
-    await room.build.store.write(keys.build_log(room.build.project_id, room.build.deployment_id), b"?")
+    await room.build.store.write(keys.build_log(room.build.project_id, room.build.deployment_id, 1), b"?")
     assert seqs(await whole(room)) == [1, 2, 3]
     assert "damaged" in caplog.text
     caplog.clear()

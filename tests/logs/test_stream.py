@@ -37,20 +37,17 @@ async def test_a_build_without_lines_has_none(build: Build) -> None:
     assert await stream.last_seq(build.redis, build.deployment_id) == 0
 
 
-async def test_the_servers_own_word_comes_after_the_last_line_and_is_published(build: Build) -> None:
+async def test_the_servers_own_word_is_a_line_like_the_builders(build: Build) -> None:
     await build.write([line(1), line(41)])
     async with build.redis.pubsub() as channel:
         await channel.subscribe(keys.log_channel(build.project_id))
         await channel.get_message(timeout=5)
-        await stream.append_system_line(
-            build.redis, build.project_id, build.deployment_id, phase="publish", text="gone"
-        )
+        await stream.append_line(build.redis, build.project_id, build.deployment_id, line(42, "gone"))
         message = await channel.get_message(timeout=5)
     assert message is not None
     assert b'"seq": 42' in message["data"]
     assert await stream.last_seq(build.redis, build.deployment_id) == 42
-    (last,) = await stream.read_lines(build.redis, build.deployment_id, 41)
-    assert (last.seq, last.stream, last.phase, last.text) == (42, "system", "publish", "gone")
+    assert await stream.read_lines(build.redis, build.deployment_id, 41) == [line(42, "gone")]
 
 
 async def test_a_finished_log_is_kept_for_a_day(build: Build, redis: Redis) -> None:

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from scalemesh import keys
 from scalemesh.logs import subscriber as subscribing
-from scalemesh.logs.events import Announcer, SessionEnded, StatusChanged
+from scalemesh.logs.events import Announcer, Event, SessionEnded, SiteChanged, StatusChanged
 from scalemesh.logs.hub import Hub, Item, Resync, Watch, WatchEnded
 from scalemesh.logs.lines import Batch, line_shape
 from scalemesh.logs.subscriber import subscriber
@@ -41,13 +41,29 @@ async def heard(watching: Watch) -> Item:
     return item
 
 
+class Listener:
+    """What a listener was told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[Event | str] = []
+
+    def handle(self, event: Event) -> None:
+        self.told.append(event)
+
+    def heard(self) -> None:
+        self.told.append("heard")
+
+    def lost(self) -> None:
+        self.told.append("lost")
+
+
 @asynccontextmanager
-async def listening(url: str) -> AsyncIterator[Hub]:
+async def listening(url: str, *listeners: Listener) -> AsyncIterator[Hub]:
     hub = Hub()
     async with (
         Redis.from_url(url) as redis,
         Redis.from_url(url, client_name=LISTENING, socket_timeout=None) as own,
-        subscriber(own, hub),
+        subscriber(own, hub, listeners),
     ):
         await eventually(lambda: redis.pubsub_channels(keys.EVENTS_CHANNEL))
         yield hub
@@ -214,3 +230,16 @@ async def test_it_goes_on_after_an_error_of_its_own(
 
 def _raise(*_arguments: object) -> None:
     raise RuntimeError("by the test")
+
+
+async def test_listeners_hear_every_event_and_when_they_may_have_missed_some(redis_url: str) -> None:
+    listener = Listener()
+    changed = SiteChanged(ProjectID("shop"))
+    async with Redis.from_url(redis_url) as redis:
+        async with listening(redis_url, listener):
+            await eventually(lambda: listener.told == ["heard"])
+            await Announcer(redis).announce(changed)
+            await eventually(lambda: listener.told == ["heard", changed])
+            await kill_clients(redis, LISTENING)
+            await eventually(lambda: listener.told == ["heard", changed, "lost", "heard"])
+        assert listener.told[-1] == "lost"

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,7 +25,14 @@ class Symlink:
     target: str
 
 
-Files = Mapping[str, str | bytes | Symlink]
+@dataclass(frozen=True, slots=True)
+class Submodule:
+    """An entry of a repository that is a commit of another one, which ``.gitmodules`` names."""
+
+    sha: str
+
+
+Files = Mapping[str, str | bytes | Symlink | Submodule]
 """Content by path, with ``/`` between names."""
 
 
@@ -145,7 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        # A builder that was killed takes nothing any more.
+        with suppress(ConnectionError):
+            self.wfile.write(body)
 
     do_POST = do_GET  # noqa: N815 (the name is http.server's)
 
@@ -159,6 +168,9 @@ def _commit_stream(ref: str, files: Files, message: str, *, has_parent: bool) ->
     if has_parent:
         parts.append(b"from %b^0\n" % ref.encode())
     for path, content in files.items():
+        if isinstance(content, Submodule):
+            parts.append(b"M 160000 %b %b\n" % (content.sha.encode(), path.encode()))
+            continue
         mode = b"120000" if isinstance(content, Symlink) else b"100644"
         parts += [b"M %b inline %b\n" % (mode, path.encode()), _data(_bytes(content))]
     return b"".join(parts)

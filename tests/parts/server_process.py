@@ -52,9 +52,27 @@ async def server_process(
 ) -> AsyncIterator[ServerProcess]:
     """Ready inside the block, gone after it. What it says on stderr is in ``server.log`` beside the data."""
     port = unused_port()
+    process = await spawn_server(data_dir, port, **settings)
+    client = Client(session, port)
+
+    async def up() -> bool:
+        assert process.returncode is None, "the server ended; server.log has its reason"
+        return await is_up(client)
+
+    try:
+        await eventually(up, within_s=30)
+        yield ServerProcess(client, process)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def spawn_server(data_dir: Path, port: int, **settings: str) -> asyncio.subprocess.Process:
+    """The process, not ready yet. The caller ends it."""
     inherited = {name: value for name, value in os.environ.items() if name not in _REPLACING_WHAT_IS_EMBEDDED}
     with (data_dir.parent / "server.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             sys.executable,
             str(_ROOT / "scalemesh.py"),
             env={
@@ -68,19 +86,10 @@ async def server_process(
             stdout=asyncio.subprocess.DEVNULL,
             stderr=log,
         )
-    client = Client(session, port)
-    try:
-        await eventually(lambda: is_up(client, process), within_s=30)
-        yield ServerProcess(client, process)
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
-async def is_up(client: Client, process: asyncio.subprocess.Process) -> bool:
-    assert process.returncode is None, "the server ended; server.log has its reason"
+async def is_up(client: Client) -> bool:
     try:
         return (await client.get("/health")).status == 200
-    except aiohttp.ClientConnectionError:
+    except (aiohttp.ClientError, TimeoutError):
         return False

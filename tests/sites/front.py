@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -12,12 +13,14 @@ from scalemesh.model import SiteRoute
 from scalemesh.sites import (
     BadHost,
     Hostnames,
+    HotRunner,
     SiteHost,
     Sites,
     bad_host_response,
     parse_host,
     unknown_host_response,
 )
+from scalemesh.web.front import Handler, on_prepare
 
 NAMES = Hostnames.of(control_hosts=["localhost"], sites_domain="localhost")
 ANSWER_TIMEOUT_S = 10
@@ -44,10 +47,14 @@ class Routes:
 
 
 @asynccontextmanager
-async def serve(sites: Sites) -> AsyncIterator[int]:
-    """The port of a server that answers for sites, and as for a stranger's host for everything else."""
+async def serve(sites: Sites, *, hot: bool = True, **options: Any) -> AsyncIterator[int]:
+    """The port of a server that answers for sites, and as for a stranger's host for everything else.
 
-    async def front(request: web.BaseRequest) -> web.StreamResponse:
+    Without ``hot`` every request goes through aiohttp.
+    """
+
+    @web.middleware
+    async def front(request: web.Request, handler: Handler) -> web.StreamResponse:
         match parse_host(request.headers.getall("Host", ()), request.raw_path, NAMES):
             case SiteHost() as host:
                 return await sites.respond(request, host)
@@ -55,7 +62,10 @@ async def serve(sites: Sites) -> AsyncIterator[int]:
                 return bad_host_response()
         return unknown_host_response()
 
-    runner = web.ServerRunner(web.Server(front), shutdown_timeout=0.1)
+    app = web.Application(middlewares=[front])
+    app.on_response_prepare.append(on_prepare)
+    options = {"shutdown_timeout": 0.1, "access_log": None, **options}
+    runner = HotRunner(app, sites.hot, **options) if hot else web.AppRunner(app, **options)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

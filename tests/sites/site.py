@@ -3,11 +3,13 @@
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from builder.site_rules.headers import HeaderBlock, parse_headers
+from builder.site_rules.redirects import Redirect, parse_redirects
 from scalemesh import keys
 from scalemesh.artifacts import ArtifactStore
 from scalemesh.model import DeploymentID, ProjectID, SiteRoute
@@ -48,7 +50,10 @@ def compressed(content: bytes, *, fingerprinted: bool = False) -> File:
     return File(content, fingerprinted, {"br": b"br:" + content, "gzip": gzip.compress(content, mtime=0)})
 
 
-def manifest_json(files: Files, *, spa: bool = False) -> dict[str, Any]:
+def manifest_json(
+    files: Files, *, spa: bool = False, redirects: Sequence[str] = (), headers: str = ""
+) -> dict[str, Any]:
+    """``redirects`` are lines of ``_redirects``, ``headers`` is the text of ``_headers``."""
     return {
         "version": 1,
         "projectID": "p1",
@@ -57,32 +62,49 @@ def manifest_json(files: Files, *, spa: bool = False) -> dict[str, Any]:
         "framework": "static",
         "createdAt": CREATED_AT.isoformat(),
         "files": {path: _entry(path, _as_file(file)) for path, file in files.items()},
-        "redirects": [],
-        "headers": [],
+        "redirects": _rules(parse_redirects("\n".join(redirects).encode())),
+        "headers": _rules(parse_headers(headers.encode())),
         "spa": spa,
     }
 
 
-def manifest(files: Files, *, spa: bool = False) -> Manifest:
-    return parse_manifest(json.dumps(manifest_json(files, spa=spa)).encode())
+def manifest(
+    files: Files, *, spa: bool = False, redirects: Sequence[str] = (), headers: str = ""
+) -> Manifest:
+    content = manifest_json(files, spa=spa, redirects=redirects, headers=headers)
+    return parse_manifest(json.dumps(content).encode())
 
 
-def pages(*paths: str, spa: bool = False) -> Manifest:
+def pages(*paths: str, spa: bool = False, redirects: Sequence[str] = (), headers: str = "") -> Manifest:
     """A site whose every file has its own path as its content."""
-    return manifest({path: path.encode() for path in paths}, spa=spa)
+    files = {path: path.encode() for path in paths}
+    return manifest(files, spa=spa, redirects=redirects, headers=headers)
 
 
 async def publish(
-    store: ArtifactStore, files: Files, *, deployment: str = "d1", spa: bool = False, preview: bool = False
+    store: ArtifactStore,
+    files: Files,
+    *,
+    project: str = "p1",
+    deployment: str = "d1",
+    spa: bool = False,
+    preview: bool = False,
+    redirects: Sequence[str] = (),
 ) -> SiteRoute:
     """Put a site into ``store`` as a builder would, and return the route to it."""
-    project_id, deployment_id = ProjectID("p1"), DeploymentID(deployment)
+    project_id, deployment_id = ProjectID(project), DeploymentID(deployment)
     for file in map(_as_file, files.values()):
         for data in (file.content, *file.encodings.values()):
             await store.write(keys.blob(project_id, sha256(data)), data)
-    data = json.dumps(manifest_json(files, spa=spa)).encode()
+    data = json.dumps(manifest_json(files, spa=spa, redirects=redirects)).encode()
     await store.write(keys.manifest(project_id, deployment_id), data)
     return SiteRoute(project_id, deployment_id, preview=preview)
+
+
+def _rules(parsed: tuple[Sequence[Redirect | HeaderBlock], list[str]]) -> list[dict[str, Any]]:
+    rules, reports = parsed
+    assert reports == []
+    return [rule.to_json() for rule in rules]
 
 
 def _as_file(file: bytes | File) -> File:

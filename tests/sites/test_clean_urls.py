@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalemesh.sites.manifest import Manifest
-from scalemesh.sites.resolve import Elsewhere, Found, NotFound, looks_like_asset, resolve
+from scalemesh.sites.resolve import Elsewhere, Found, NotFound, Redirected, looks_like_asset, resolve
 from tests.sites.site import pages, sha256
 
 ONLY_PAGE = pages("/x.html", "/404.html")
@@ -20,6 +20,8 @@ def outcome(manifest: Manifest, path: str) -> tuple[int, str | None]:
             return 200, name_of(manifest, entry.sha256)
         case Elsewhere(elsewhere):
             return 308, elsewhere
+        case Redirected(status, location):
+            return status, location
         case NotFound(page):
             return 404, name_of(manifest, page.sha256) if page else None
 

@@ -3,7 +3,9 @@ from typing import Any
 
 import pytest
 
+from scalemesh.sites.header_rules import HeaderBlock
 from scalemesh.sites.manifest import Encoded, FileEntry, ManifestDamaged, parse_manifest
+from scalemesh.sites.redirects import Redirect
 from tests.sites.site import CREATED_AT, File, manifest, manifest_json, sha256
 
 
@@ -50,6 +52,28 @@ def test_rule_files_are_no_files_of_the_site() -> None:
     assert list(parsed.files) == ["/docs/_redirects"]
 
 
+def test_an_older_manifest_has_no_rules() -> None:
+    content = manifest_json({"/index.html": b"x"})
+    del content["redirects"], content["headers"]
+    assert parse_manifest(json.dumps(content).encode()) == manifest({"/index.html": b"x"})
+
+
+def redirect(**change: Any) -> bytes:
+    rule = {"from": "/a", "query": {}, "to": "/b", "status": 301, "force": False}
+    return damaged({"redirects": [{**rule, **change}]})
+
+
+def block(**change: Any) -> bytes:
+    return damaged({"headers": [{"path": "/*", "remove": [], "set": {"X": "1"}, **change}]})
+
+
+def test_rules_are_read_in_order() -> None:
+    parsed = manifest({"/i": b"x"}, redirects=["/a /b", "/c q=:q /d 200!", "/e /f 404"], headers="/*\n! X")
+    assert parsed.redirects.rules == (Redirect("/a", "/b"), Redirect("/e", "/f", status=404))
+    assert parsed.forced_redirects.rules == (Redirect("/c", "/d", {"q": ":q"}, 200, forced=True),)
+    assert parsed.headers.blocks == (HeaderBlock("/*", ["X"]),)
+
+
 @pytest.mark.parametrize(
     ("data", "where"),
     [
@@ -69,6 +93,28 @@ def test_rule_files_are_no_files_of_the_site() -> None:
         (damaged_file({"sha256": "a" * 64 + "\n"}), "sha256"),
         (damaged_file({"bytes": -1}), "bytes"),
         (damaged_file({"type": "text/html\r\nSet-Cookie: a=b"}), "type"),
+        (redirect(**{"from": "a"}), "redirects"),
+        (redirect(**{"from": "/a\n"}), "redirects"),
+        (redirect(**{"from": "/" + "a" * 2000}), "redirects"),
+        (redirect(to="b"), "redirects"),
+        (redirect(to="//evil.example"), "redirects"),
+        (redirect(to="/\\evil.example"), "redirects"),
+        (redirect(to="/b c"), "redirects"),
+        (redirect(to="/b\r\nSet-Cookie:a=b"), "redirects"),
+        (redirect(to="https://:splat/"), "redirects"),
+        (redirect(to="https://example.com:splat/"), "redirects"),
+        (redirect(to="https://example.com@evil.example/"), "redirects"),
+        (redirect(to="javascript:alert(1)"), "redirects"),
+        (redirect(status=418), "redirects"),
+        (redirect(force="perhaps"), "redirects"),
+        (damaged({"redirects": [{"from": "/a", "to": "/b"}] * 2001}), "redirects"),
+        (block(path="*"), "headers"),
+        (block(set={"X": "a\r\nY: b"}), "headers"),
+        (block(set={"X": "é"}), "headers"),
+        (block(set={"X": ""}), "headers"),
+        (block(set={"X Y": "1"}), "headers"),
+        (block(remove=["X:"]), "headers"),
+        (damaged({"headers": [{"path": "/*"}] * 101}), "headers"),
         (damaged_file({"encodings": {"br": {"sha256": "x", "bytes": 1}}}), "encodings"),
     ],
 )

@@ -87,6 +87,16 @@ async def test_bytes_are_bounded_too(store: WatchedStore) -> None:
     assert len(store.reads) == 4
 
 
+async def test_rules_weigh_more_than_their_json(store: WatchedStore) -> None:
+    rules = [f"/old/{number} /new/{number}" for number in range(100)]
+    route = await publish(store, {"/index.html": b"x"}, redirects=rules)
+    manifest = Path(store.url, "__output/p1/d1/manifest.json")
+    cache = ManifestCache(store, max_bytes=2 * manifest.stat().st_size)
+    await cache.get(route)
+    await cache.get(route)
+    assert len(store.reads) == 2
+
+
 async def test_a_manifest_larger_than_the_cache_is_served_and_not_kept(store: WatchedStore) -> None:
     (route,) = await publish_many(store, 1)
     cache = ManifestCache(store, max_bytes=1)

@@ -165,6 +165,28 @@ async def test_a_malformed_request_is_400(port: int, head: bytes) -> None:
     assert (await exchange(port, head + b"\r\n")).status == 400
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+        b"Content-Length: 1\r\nContent-Length: 2\r\n",
+        b"Transfer-Encoding: chunked, identity\r\n",
+        b"X: a\nY: b\r\n",
+    ],
+)
+async def test_after_a_request_whose_end_is_in_doubt_the_connection_is_closed(
+    port: int, lines: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    request = b"GET / HTTP/1.1\r\nHost: a.localhost\r\n"
+    writer.write(request + lines + b"\r\n" + request + b"\r\n")
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    assert answer.split(b" ", 2)[1] == b"400"
+    assert b"HTTP/1.1 200" not in answer
+    writer.close()
+
+
 async def test_an_absolute_target_that_agrees_is_served(port: int) -> None:
     answer = await exchange(port, b"GET http://a.localhost/docs/?x HTTP/1.1\r\nHost: a.localhost\r\n\r\n")
     assert (answer.status, answer.body) == (200, b"docs")
@@ -247,11 +269,12 @@ async def test_a_store_that_is_away_is_503_until_it_is_back(
     moved = blobs.rename(tmp_path / "away")
     blobs.symlink_to(blobs)  # every open now fails, and not as for a missing file
     with caplog.at_level(logging.WARNING):
-        assert_is_our_page(await get(port, "/"), 503, "just now")
+        assert_is_our_page(await get(port, "/docs/"), 503, "just now")
     assert "unavailable" in caplog.text
+    assert (await get(port, "/")).status == 200
     blobs.unlink()
     moved.rename(blobs)
-    assert (await get(port, "/")).status == 200
+    assert (await get(port, "/docs/")).status == 200
 
 
 async def test_a_site_stays_up_while_its_manifest_is_in_memory(port: int, tmp_path: Path) -> None:

@@ -71,6 +71,15 @@ async def test_a_project_is_deployed_with_the_keyboard_and_its_row_follows(
     await expect(member.locator(".row .badge")).to_have_text("Ready", timeout=60_000)
     await expect(member.locator("#live a.button")).to_be_visible()
 
+    await git_server.commit("row-follows", {"index.html": "<title>Other</title>"}, "Other", branch="feature")
+    await member.get_by_text("Deploy another branch").click()
+    await member.get_by_label("Branch, tag or commit").fill("feature")
+    await member.get_by_role("button", name="Deploy preview").press("Enter")
+    await expect(member.get_by_role("heading", name="Preview ready")).to_be_visible(timeout=60_000)
+    assert await _has_no_sideways_scroll(member)
+    await member.get_by_role("button", name="Promote to production").press("Enter")
+    await expect(member.get_by_role("heading", name="This is live")).to_be_visible()
+
 
 async def test_a_mistake_is_told_beside_its_field_and_keeps_what_was_typed(member: Page) -> None:
     await member.goto("/projects/new")

@@ -1,0 +1,219 @@
+"""A connection that answers what is prepared by itself and leaves everything else to aiohttp.
+
+Every name of aiohttp's own that is used here is in ``PRIVATE``, and a test holds it to that.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from scalemesh.sites.heads import END, read_head
+from scalemesh.sites.hot import HotAnswers
+
+PRIVATE = {
+    RequestHandler: (
+        "_buffer_paused",
+        "_close",
+        "_force_close",
+        "_handle_request",
+        "_keepalive_timeout",
+        "_loop",
+        "_next_keepalive_close_time",
+        "_pause_transport_reading",
+        "_paused",
+        "_reading_paused",
+        "_request_count",
+        "_resume_transport_reading",
+        "_upgraded",
+        "_waiter",
+    ),
+    web.AppRunner: ("_make_server",),
+    web.Server: ("_kwargs", "_loop"),
+}
+
+BATCH_BYTES = 64 * 1024
+"""Of answers to a pipeline, written at once: where the transport begins to say whether it takes more."""
+
+JOINED_BYTES = 16 * 1024
+"""Up to here copying a body behind its head costs less than handing over two pieces; above, a slow client's
+share of the body is then the cache's own."""
+
+STALL_TIMEOUT_S = 60.0
+"""A client that takes not one byte for so long is gone."""
+
+
+class HotHandler(RequestHandler):
+    """aiohttp's connection, but for one thing: a prepared answer is written as its request arrives.
+
+    Only between requests: aiohttp is idle, its parser holds no part of a head, and what was answered is
+    written in order. While the client takes no answers, nothing more is read from it.
+    """
+
+    __slots__ = ("_answered", "_between", "_held", "_hot", "_plain", "_stall")
+
+    def __init__(self, manager: web.Server, hot: HotAnswers, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._hot = hot
+        self._held = b""
+        self._stall: asyncio.TimerHandle | None = None
+        # Of the requests that aiohttp was given, how many it has answered.
+        self._answered = 0
+        # What it was given last ended as a head does.
+        self._between = True
+        # What it was given since it was idle were heads without bodies, whole, one at a time.
+        self._plain = True
+
+    def data_received(self, data: bytes) -> None:
+        if not data:
+            # aiohttp's way of going on with what its parser holds.
+            super().data_received(data)
+            return
+        ours = self._is_ours()
+        if ours:
+            data = self._hold(data) if self._paused else self._answer(data)
+            if not data:
+                return
+        self._plain = (ours or self._plain) and read_head(data) is not None
+        self._between = data.endswith(END)
+        super().data_received(data)
+
+    def _is_ours(self) -> bool:
+        """True if what comes now begins a request and aiohttp has nothing left to write before its answer."""
+        if (
+            not self._between
+            or self._close
+            or self._force_close
+            or self._upgraded
+            or self._buffer_paused
+            or self._reading_paused
+        ):
+            return False
+        # Idle, aiohttp has read the body of the last request to its end. So what is left in its parser is
+        # the beginning of a head or nothing, and ``_between`` says which.
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            return True
+        # It takes a few turns of the loop from the last byte of an answer to there, and a client may be
+        # quicker. Where there was no body, nothing can happen in these turns.
+        return self._plain and self._answered == self._request_count
+
+    async def _handle_request(self, *arguments: Any) -> tuple[web.StreamResponse, bool]:
+        try:
+            return await super()._handle_request(*arguments)
+        finally:
+            self._answered += 1
+
+    def _answer(self, data: bytes) -> bytes:
+        """Answer the heads that ``data`` begins with, as far as they are hot. Returns what is aiohttp's."""
+        now = self._loop.time()
+        found = self._hot.find(data, now)
+        if found is not None:
+            # Nearly always a read is one request.
+            self._write(found, len(found[0]) + len(found[1]))
+            self._next_keepalive_close_time = now + self._keepalive_timeout
+            return b""
+        start = size = 0
+        out: list[bytes] = []
+        while start < len(data):
+            end = data.find(END, start) + len(END)
+            if end < len(END):
+                break
+            if end - start == len(data):
+                break
+            found = self._hot.find(data[start:end], now)
+            if found is None:
+                break
+            out += found
+            start = end
+            size += len(found[0]) + len(found[1])
+            if size >= BATCH_BYTES:
+                self._write(out, size)
+                out, size = [], 0
+                if self._paused:
+                    break
+        if start == 0:
+            return data
+        if out:
+            self._write(out, size)
+        self._next_keepalive_close_time = now + self._keepalive_timeout
+        rest = data[start:]
+        return self._hold(rest) if rest and self._paused else rest
+
+    def _write(self, out: Sequence[bytes], size: int) -> None:
+        assert self.transport is not None
+        if size <= JOINED_BYTES:
+            self.transport.write(b"".join(out))
+        else:
+            self.transport.writelines(out)
+
+    def _hold(self, data: bytes) -> bytes:
+        """Keep ``data`` until the client has taken what is written. Returns that nothing is aiohttp's."""
+        self._held += data
+        self._pause_transport_reading()
+        return b""
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        transport = cast(asyncio.Transport, self.transport)
+        self._watch_progress(transport, transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._end_stall()
+        if self._held and self.transport is not None:
+            data, self._held = self._held, b""
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+            self._resume_transport_reading()
+            self.data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._end_stall()
+        self._held = b""
+        super().connection_lost(exc)
+
+    def _watch_progress(self, transport: asyncio.Transport, unsent: int) -> None:
+        self._stall = self._loop.call_later(STALL_TIMEOUT_S, self._look_for_progress, transport, unsent)
+
+    def _look_for_progress(self, transport: asyncio.Transport, before: int) -> None:
+        # Not self.transport: a connection that aiohttp has closed still has its last bytes to send.
+        unsent = transport.get_write_buffer_size()
+        if unsent < before:
+            self._watch_progress(transport, unsent)
+        else:
+            transport.abort()
+
+    def _end_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+
+class HotServer(web.Server):
+    """``server`` as it is, with prepared answers in front of it."""
+
+    def __init__(self, server: web.Server, hot: HotAnswers) -> None:
+        super().__init__(
+            server.request_handler,
+            request_factory=server.request_factory,
+            handler_cancellation=server.handler_cancellation,
+            loop=server._loop,
+            **server._kwargs,
+        )
+        self._hot = hot
+
+    def __call__(self) -> RequestHandler:
+        return HotHandler(self, self._hot, loop=self._loop, **self._kwargs)
+
+
+class HotRunner(web.AppRunner):
+    """``web.AppRunner`` whose connections are ``HotHandler``'s."""
+
+    def __init__(self, app: web.Application, hot: HotAnswers, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._hot = hot
+
+    async def _make_server(self) -> web.Server:
+        return HotServer(await super()._make_server(), self._hot)
