@@ -1,8 +1,8 @@
 """The application: everything joined, and served on one socket."""
 
+import asyncio
 import errno
 import hashlib
-import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -13,10 +13,8 @@ import aiohttp_jinja2
 import aiohttp_session
 import jinja2
 from aiohttp import web
-from redis.exceptions import RedisError
 
 from scalemesh.accounts import Accounts
-from scalemesh.artifacts.store import StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox
 from scalemesh.auth.throttle import Throttle
 from scalemesh.builds.dispatcher import Dispatcher
@@ -50,12 +48,11 @@ from scalemesh.sites import (
 from scalemesh.web import filters, front
 from scalemesh.web.body import MAX_BODY_BYTES
 from scalemesh.web.errors import tell_errors
+from scalemesh.web.health import READINESS, Readiness
 from scalemesh.web.logs import CONSOLES, Consoles, close_consoles
 from scalemesh.web.routes import add_routes
 from scalemesh.web.services import SERVICES, Services
 from scalemesh.web.sessions import cookie_storage
-
-logger = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -67,6 +64,12 @@ _KEEPALIVE_S = 15.0
 _LINGERING_S = 2.0
 # What is under way at a stop gets this long to finish.
 _SHUTDOWN_S = 10.0
+
+Drain = Callable[[], Awaitable[None]]
+"""Before a stop: /health says 503, nothing is claimed any more and builds are given back, while requests are
+still answered. Returns when balancers have had DRAIN_S to notice; ends of the server do the rest."""
+
+_DISPATCHER = web.AppKey("dispatcher", Dispatcher)
 
 
 class CannotListen(Exception):
@@ -146,6 +149,8 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
     )
     app[SITES] = sites
     app[CONSOLES] = Consoles()
+    app[READINESS] = Readiness()
+    app[_DISPATCHER] = dispatcher
     add_routes(app)
     _add_pages(app)
     app.on_response_prepare.append(front.on_prepare)
@@ -164,11 +169,16 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
 
 
 @asynccontextmanager
-async def running_server(settings: Settings, listener: socket.socket) -> AsyncIterator[None]:
+async def running_server(settings: Settings, listener: socket.socket) -> AsyncIterator[Drain]:
     """Serves on ``listener`` inside the block; raises what ``open_place`` and ``open_resources`` do."""
     async with open_place(settings) as place, open_resources(settings) as resources:
-        await _warn_of_what_is_away(resources)
         app = init_app(settings, resources, place)
+
+        async def drain() -> None:
+            app[READINESS].draining = True
+            app[_DISPATCHER].stop()
+            await asyncio.sleep(settings.drain_notice_s)
+
         runner = HotRunner(
             app,
             app[SITES].hot,
@@ -180,7 +190,7 @@ async def running_server(settings: Settings, listener: socket.socket) -> AsyncIt
         try:
             await runner.setup()
             await web.SockSite(runner, listener).start()
-            yield
+            yield drain
         finally:
             await runner.cleanup()
 
@@ -226,19 +236,6 @@ def _earlier_fetcher(pool: Pool) -> FetchEarlier:
 
 async def _ping(resources: Resources) -> None:
     await resources.redis.ping()
-
-
-async def _warn_of_what_is_away(resources: Resources) -> None:
-    """The server starts without Redis and the store, and works again once they are back."""
-    parts: dict[str, Callable[[], Awaitable[None]]] = {
-        "Redis (REDIS_URL)": lambda: _ping(resources),
-        "the artifact store (S3_BUCKET, S3_ENDPOINT_URL)": resources.store.check,
-    }
-    for part, check in parts.items():
-        try:
-            await check()
-        except (RedisError, StoreUnavailable) as error:
-            logger.warning("%s can't be reached: %s", part, error)
 
 
 def _add_pages(app: web.Application) -> None:

@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, demo."""
+"""The command line: serve, migrate, demo, settings-docs."""
 
 import argparse
 import asyncio
@@ -12,10 +12,11 @@ import uvloop
 from aiohttp.http_exceptions import HttpProcessingError
 
 from scalemesh.app import CannotListen, listen, running_server
-from scalemesh.db.migrate import migrate
 from scalemesh.demo import DemoFailed, run_demo
 from scalemesh.errors import ScaleMeshError
+from scalemesh.reachable import CannotReach, migrate_database
 from scalemesh.settings import Settings, SettingsError, load_settings
+from scalemesh.settings_page import settings_page
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,9 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("serve", help="run the server (the default)")
     commands.add_parser("migrate", help="bring the database of DATABASE_URL up to date")
     commands.add_parser("demo", help="deploy an example app and fetch its page")
+    commands.add_parser("settings-docs", help="print docs/settings.md")
     command = parser.parse_args(arguments).command or "serve"
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
+    if command == "settings-docs":
+        print(settings_page(), end="")  # noqa: T201
+        return 0
     try:
         settings = load_settings()
         if command == "migrate":
@@ -40,30 +45,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except SettingsError as error:
         return _fail(f"The settings can't be used:\n{error}")
+    except CannotReach as error:
+        return _fail(f"The server can't start:\n{error}")
     except (CannotListen, ScaleMeshError, DemoFailed) as error:
         return _fail(str(error))
     except (OSError, asyncpg.PostgresError) as error:
-        return _fail(f"The database of DATABASE_URL can't be used: {error}")
+        return _fail(f"The server can't start: {error}")
     return 0
 
 
 async def _serve(settings: Settings) -> None:
     task = asyncio.current_task()
     assert task is not None
-    stopped = False
+    asked = asyncio.Event()
+    serving = stopped = False
 
     def stop() -> None:
         nonlocal stopped
-        stopped = True
-        task.cancel()
+        # The first SIGTERM lets the server finish; another, or one during the start, ends it now.
+        if serving and not asked.is_set():
+            asked.set()
+        else:
+            stopped = True
+            task.cancel()
 
-    # Ctrl-C cancels the task already; SIGTERM is to do the same.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
     try:
         with listen(settings.host, settings.port) as listener:
-            async with running_server(settings, listener):
+            async with running_server(settings, listener) as drain:
+                serving = True
                 print(f"Scale Mesh is at {settings.public_url}", flush=True)  # noqa: T201
-                await asyncio.Event().wait()
+                await asked.wait()
+                await drain()
     except asyncio.CancelledError:
         if not stopped:
             raise
@@ -72,7 +85,7 @@ async def _serve(settings: Settings) -> None:
 async def _migrate(settings: Settings) -> int:
     if settings.embeds_postgres:
         return _fail("Set DATABASE_URL. The embedded database is migrated whenever the server starts.")
-    applied = await migrate(settings.database)
+    applied = await migrate_database(settings.database)
     print("\n".join(f"applied {name}" for name in applied) or "the database is up to date")  # noqa: T201
     return 0
 

@@ -12,11 +12,11 @@ from redis.backoff import ExponentialBackoff
 from scalemesh.artifacts import open_store
 from scalemesh.artifacts.store import ArtifactStore
 from scalemesh.auth.passwords import Passwords
-from scalemesh.db.migrate import migrate
 from scalemesh.db.pool import Pool, open_pool
 from scalemesh.embedded.data_dir import hold_data_dir
 from scalemesh.embedded.servers import embedded_servers
 from scalemesh.examples import prepare_examples
+from scalemesh.reachable import migrate_and_check
 from scalemesh.settings import Settings, session_key
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +43,7 @@ class Resources:
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """Start the embedded servers that no setting replaces, migrate, and open everything.
 
-    Raises EmbeddedServerError, and what asyncpg raises where a configured database can't be reached.
+    Raises EmbeddedServerError and CannotReach.
     """
     async with AsyncExitStack() as stack:
         if settings.embeds_postgres or settings.embeds_redis:
@@ -54,8 +54,16 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             )
         )
         dsn = servers.database_url or settings.database
-        redis_url = servers.redis_url or settings.redis_url
-        await migrate(dsn)
+        redis_url = servers.redis_url or settings.redis
+        redis = await stack.enter_async_context(_open_redis(redis_url, timeout_s=_REDIS_TIMEOUT_S))
+        store = await stack.enter_async_context(
+            open_store(
+                directory=settings.data_dir.resolve() / "artifacts",
+                bucket=settings.s3_bucket or None,
+                endpoint_url=settings.s3_endpoint_url or None,
+            )
+        )
+        await migrate_and_check(dsn, redis, store, settings)
         examples = settings.data_dir.resolve() / "examples"
         if settings.offers_examples:
             await prepare_examples(_ROOT / "examples", examples)
@@ -63,16 +71,10 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.callback(passwords.close)
         yield Resources(
             pool=await stack.enter_async_context(open_pool(dsn)),
-            redis=await stack.enter_async_context(_open_redis(redis_url, timeout_s=_REDIS_TIMEOUT_S)),
+            redis=redis,
             listening=await stack.enter_async_context(_open_redis(redis_url, timeout_s=None)),
             redis_url=redis_url,
-            store=await stack.enter_async_context(
-                open_store(
-                    directory=settings.data_dir.resolve() / "artifacts",
-                    bucket=settings.s3_bucket or None,
-                    endpoint_url=settings.s3_endpoint_url or None,
-                )
-            ),
+            store=store,
             passwords=passwords,
             session_key=session_key(settings),
             examples=examples,

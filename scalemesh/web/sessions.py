@@ -106,7 +106,9 @@ def client_address(request: web.Request) -> str:
     ]
     if not networks:
         return peer
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    # A proxy may add a line of its own below the client's; they count as one list.
+    lines = ",".join(request.headers.getall("X-Forwarded-For", ()))
+    hops = [hop.strip() for hop in lines.split(",") if hop.strip()]
     # From the nearest hop outwards, each one is believed as long as the one that names it is.
     while hops and _is_in(peer, networks):
         peer = hops.pop()
@@ -118,6 +120,9 @@ def _is_in(address: str, networks: "list[ipaddress.IPv4Network | ipaddress.IPv6N
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
+    # An IPv4 peer of a socket that listens on IPv6.
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
     return any(parsed in network for network in networks)
 
 
