@@ -27,6 +27,7 @@ from scalemesh.db import pool as database
 from scalemesh.db import sites as site_routes
 from scalemesh.db.pool import UNAVAILABLE, Pool
 from scalemesh.deploys import Deploys
+from scalemesh.embedded import EmbeddedServers
 from scalemesh.examples import EXAMPLES
 from scalemesh.fields.git import GitRules
 from scalemesh.lifecycle import Resources, open_resources
@@ -73,7 +74,8 @@ class CannotListen(Exception):
     """The address is taken or not this machine's; the sentence says what to do."""
 
 
-def init_app(settings: Settings, resources: Resources, place: Place) -> web.Application:
+def init_app(settings: Settings, resources: Resources, place: Place, *, alone: bool) -> web.Application:
+    """``alone``: no other process uses the database yet, as ``Dispatcher`` has it."""
     hub = Hub()
     secrets = SecretBox(resources.session_key)
     announcer = Announcer(resources.redis)
@@ -102,7 +104,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
         limits=settings.queue_limits,
         build_timeout=timedelta(seconds=settings.build_timeout_s),
         queue_timeout=timedelta(seconds=settings.build_queue_timeout_s),
-        alone=settings.embeds_postgres,
+        alone=alone,
     )
     sites = Sites(
         _route_fetcher(resources.pool),
@@ -164,11 +166,21 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
 
 
 @asynccontextmanager
-async def running_server(settings: Settings, listener: socket.socket) -> AsyncIterator[None]:
-    """Serves on ``listener`` inside the block; raises what ``open_place`` and ``open_resources`` do."""
-    async with open_place(settings) as place, open_resources(settings) as resources:
+async def running_server(
+    settings: Settings, listener: socket.socket, *, servers: EmbeddedServers | None = None
+) -> AsyncIterator[EmbeddedServers]:
+    """Serves on ``listener`` inside the block; yields the servers that it runs on.
+
+    ``servers`` are another process's, which this one is beside: it keeps no builder standing by either.
+    Raises what ``open_place`` and ``open_resources`` do.
+    """
+    first = servers is None
+    async with (
+        open_place(settings, standby=first) as place,
+        open_resources(settings, servers=servers) as resources,
+    ):
         await _warn_of_what_is_away(resources)
-        app = init_app(settings, resources, place)
+        app = init_app(settings, resources, place, alone=first and settings.embeds_postgres)
         runner = HotRunner(
             app,
             app[SITES].hot,
@@ -180,16 +192,23 @@ async def running_server(settings: Settings, listener: socket.socket) -> AsyncIt
         try:
             await runner.setup()
             await web.SockSite(runner, listener).start()
-            yield
+            yield resources.servers
         finally:
             await runner.cleanup()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises CannotListen."""
+def listen(host: str, port: int, *, opens: bool = False, joins: bool = False) -> socket.socket:
+    """A bound socket. Raises CannotListen.
+
+    One that ``opens`` its port had it for itself at first, as any other, and then lets those of this user in
+    that ``join``; so a stranger on the port is refused, and being refused, is told so.
+    """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=1024)
+        listener = socket.create_server((host, port), family=family, backlog=1024, reuse_port=joins)
+        if opens:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        return listener
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise CannotListen(

@@ -5,7 +5,8 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import asyncpg
 import uvloop
@@ -16,6 +17,7 @@ from scalemesh.db.migrate import migrate
 from scalemesh.demo import DemoFailed, run_demo
 from scalemesh.errors import ScaleMeshError
 from scalemesh.settings import Settings, SettingsError, load_settings
+from scalemesh.siblings import COMMAND, First, keep_siblings, meet_first
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("serve", help="run the server (the default)")
     commands.add_parser("migrate", help="bring the database of DATABASE_URL up to date")
     commands.add_parser("demo", help="deploy an example app and fetch its page")
+    commands.add_parser(COMMAND)
     command = parser.parse_args(arguments).command or "serve"
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
@@ -34,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return uvloop.run(_migrate(settings))
         if command == "demo":
             uvloop.run(run_demo(settings))
+        elif command == COMMAND:
+            uvloop.run(_serve_beside_first(settings))
         else:
             uvloop.run(_serve(settings))
     except KeyboardInterrupt:
@@ -48,22 +53,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _serve(settings: Settings) -> None:
+    others = settings.web_concurrency - 1
+    with _stoppable(), listen(settings.host, settings.port, opens=others > 0) as listener:
+        async with (
+            running_server(settings, listener) as servers,
+            keep_siblings(others, First(servers, listener.getsockname()[1])),
+        ):
+            print(f"Scale Mesh is at {settings.public_url}", flush=True)  # noqa: T201
+            await asyncio.Event().wait()
+
+
+async def _serve_beside_first(settings: Settings) -> None:
+    with _stoppable() as stop:
+        first = await meet_first(stop)
+        if first is None:
+            return
+        with listen(settings.host, first.port, joins=True) as listener:
+            async with running_server(settings, listener, servers=first.servers):
+                await asyncio.Event().wait()
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], None]]:
+    """Ends the block where what it yields is called, or at SIGTERM. Ctrl-C does so already."""
     task = asyncio.current_task()
     assert task is not None
     stopped = False
 
     def stop() -> None:
         nonlocal stopped
-        stopped = True
-        task.cancel()
+        # A second cancel would break off what the first one lets end.
+        if not stopped:
+            stopped = True
+            task.cancel()
 
-    # Ctrl-C cancels the task already; SIGTERM is to do the same.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
     try:
-        with listen(settings.host, settings.port) as listener:
-            async with running_server(settings, listener):
-                print(f"Scale Mesh is at {settings.public_url}", flush=True)  # noqa: T201
-                await asyncio.Event().wait()
+        yield stop
     except asyncio.CancelledError:
         if not stopped:
             raise

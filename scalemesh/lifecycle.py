@@ -15,7 +15,7 @@ from scalemesh.auth.passwords import Passwords
 from scalemesh.db.migrate import migrate
 from scalemesh.db.pool import Pool, open_pool
 from scalemesh.embedded.data_dir import hold_data_dir
-from scalemesh.embedded.servers import embedded_servers
+from scalemesh.embedded.servers import EmbeddedServers, embedded_servers
 from scalemesh.examples import prepare_examples
 from scalemesh.settings import Settings, session_key
 
@@ -29,6 +29,7 @@ _REDIS_TIMEOUT_S = 3.0
 class Resources:
     """What an application runs on. ``listening`` is a Redis client that waits without a timeout."""
 
+    servers: EmbeddedServers
     pool: Pool
     redis: Redis
     listening: Redis
@@ -40,28 +41,24 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+async def open_resources(
+    settings: Settings, *, servers: EmbeddedServers | None = None
+) -> AsyncIterator[Resources]:
     """Start the embedded servers that no setting replaces, migrate, and open everything.
 
-    Raises EmbeddedServerError, and what asyncpg raises where a configured database can't be reached.
+    ``servers`` are those of another process that has done the first two; its data directory is used, not
+    held. Raises EmbeddedServerError, and what asyncpg raises where a configured database can't be reached.
     """
     async with AsyncExitStack() as stack:
-        if settings.embeds_postgres or settings.embeds_redis:
-            stack.enter_context(hold_data_dir(settings.data_dir))
-        servers = await stack.enter_async_context(
-            embedded_servers(
-                settings.data_dir.resolve(), postgres=settings.embeds_postgres, redis=settings.embeds_redis
-            )
-        )
+        examples = settings.data_dir.resolve() / "examples"
+        if servers is None:
+            servers = await _prepare(settings, stack, examples)
         dsn = servers.database_url or settings.database
         redis_url = servers.redis_url or settings.redis_url
-        await migrate(dsn)
-        examples = settings.data_dir.resolve() / "examples"
-        if settings.offers_examples:
-            await prepare_examples(_ROOT / "examples", examples)
         passwords = Passwords()
         stack.callback(passwords.close)
         yield Resources(
+            servers=servers,
             pool=await stack.enter_async_context(open_pool(dsn)),
             redis=await stack.enter_async_context(_open_redis(redis_url, timeout_s=_REDIS_TIMEOUT_S)),
             listening=await stack.enter_async_context(_open_redis(redis_url, timeout_s=None)),
@@ -77,6 +74,21 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             session_key=session_key(settings),
             examples=examples,
         )
+
+
+async def _prepare(settings: Settings, stack: AsyncExitStack, examples: Path) -> EmbeddedServers:
+    """What one process does for all that use the same database and data directory."""
+    if settings.embeds_postgres or settings.embeds_redis:
+        stack.enter_context(hold_data_dir(settings.data_dir))
+    servers = await stack.enter_async_context(
+        embedded_servers(
+            settings.data_dir.resolve(), postgres=settings.embeds_postgres, redis=settings.embeds_redis
+        )
+    )
+    await migrate(servers.database_url or settings.database)
+    if settings.offers_examples:
+        await prepare_examples(_ROOT / "examples", examples)
+    return servers
 
 
 @asynccontextmanager

@@ -18,6 +18,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from scalemesh.model import QueueLimits
 
+EMBEDDED_MAX_PROCESSES = 8
+"""Each may use ten of its hundred connections."""
+
 
 class SettingsError(Exception):
     """The environment can't be used. ``str(error)`` names each setting and the fix, one a line."""
@@ -37,6 +40,8 @@ class Settings(BaseSettings):
 
     host: str = Field("", alias="HOST", description="Address to listen on.")
     port: int = Field(9000, alias="PORT", ge=0, le=65535)
+    # Heroku sets it by the size of the machine.
+    web_concurrency: int = Field(1, alias="WEB_CONCURRENCY", ge=1, le=64)
     data_dir: Path = Field(Path(".scalemesh"), alias="DATA_DIR")
     public_url: str = Field("", alias="PUBLIC_URL", description="The control host's URL.")
     sites_domain: str = Field("", alias="SITES_DOMAIN", description="Sites are at its subdomains.")
@@ -148,6 +153,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 "SESSION_KEY is required beside DATABASE_URL: set it to a random string, "
                 "the same for every server process"
+            )
+        if self.embeds_postgres and self.web_concurrency > EMBEDDED_MAX_PROCESSES:
+            raise ValueError(
+                f"WEB_CONCURRENCY is at most {EMBEDDED_MAX_PROCESSES} on the embedded database: set it, "
+                "or DATABASE_URL"
             )
         if self.build_sandbox == "none" and not self.listens_on_loopback_only:
             raise ValueError(

@@ -60,6 +60,8 @@ def test_every_mistake_is_reported_together() -> None:
         ({"GIT_ALLOWED_HOSTS": "https://github.com"}, "GIT_ALLOWED_HOSTS"),
         ({"SITES_DOMAIN": "http://foo"}, "SITES_DOMAIN"),
         ({"S3_ENDPOINT_URL": "http://127.0.0.1:1"}, "S3_BUCKET"),
+        ({"WEB_CONCURRENCY": 0}, "WEB_CONCURRENCY"),
+        ({"WEB_CONCURRENCY": 9}, "WEB_CONCURRENCY is at most 8 on the embedded database"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(given: dict[str, object], named: str) -> None:
