@@ -43,18 +43,23 @@ from scalemesh.sites import (
     EARLIER_DEPLOYMENTS,
     FetchEarlier,
     FetchRoute,
+    HotHandler,
     HotRunner,
     RouteUnavailable,
     SiteHost,
     Sites,
+    telling_handler,
 )
 from scalemesh.web import filters, front
+from scalemesh.web.access_log import SAMPLED, AccessLog
 from scalemesh.web.body import MAX_BODY_BYTES
 from scalemesh.web.errors import tell_errors
 from scalemesh.web.logs import CONSOLES, Consoles, close_consoles
+from scalemesh.web.metrics import METERS, Meters
 from scalemesh.web.routes import add_routes
 from scalemesh.web.services import SERVICES, Services
 from scalemesh.web.sessions import cookie_storage
+from scalemesh.web.traffic import Traffic, answer_observer
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +153,7 @@ def init_app(settings: Settings, resources: Resources, place: Place, *, alone: b
     )
     app[SITES] = sites
     app[CONSOLES] = Consoles()
+    app[METERS] = Meters(resources.pool, Traffic(), sites, worker.counters, hub)
     add_routes(app)
     _add_pages(app)
     app.on_response_prepare.append(front.on_prepare)
@@ -181,10 +187,12 @@ async def running_server(
     ):
         await _warn_of_what_is_away(resources)
         app = init_app(settings, resources, place, alone=first and settings.embeds_postgres)
+        access_log = _access_log(settings)
         runner = HotRunner(
             app,
             app[SITES].hot,
-            access_log=None,
+            handler=telling_handler(access_log.note_hot) if access_log else HotHandler,
+            access_log_class=answer_observer(app[METERS].traffic, access_log),
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=_LINGERING_S,
             shutdown_timeout=_SHUTDOWN_S,
@@ -217,6 +225,16 @@ def listen(host: str, port: int, *, opens: bool = False, joins: bool = False) ->
         raise CannotListen(
             f"Can't listen on {host} port {port}: {error.strerror}. Set HOST and PORT."
         ) from None
+
+
+def _access_log(settings: Settings) -> AccessLog | None:
+    match settings.access_log:
+        case "off":
+            return None
+        case "sampled":
+            return AccessLog(SAMPLED, settings.trusted_proxies)
+        case "full":
+            return AccessLog(1, settings.trusted_proxies)
 
 
 def _route_fetcher(pool: Pool) -> FetchRoute:

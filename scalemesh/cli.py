@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
     try:
         settings = load_settings()
+        if settings.access_log != "off":
+            _write_to_stdout(logging.getLogger("scalemesh.access"))
         if command == "migrate":
             return uvloop.run(_migrate(settings))
         if command == "demo":
@@ -101,6 +103,15 @@ async def _migrate(settings: Settings) -> int:
     applied = await migrate(settings.database)
     print("\n".join(f"applied {name}" for name in applied) or "the database is up to date")  # noqa: T201
     return 0
+
+
+def _write_to_stdout(logger: logging.Logger) -> None:
+    """Its messages as they are, and nowhere else."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

@@ -73,12 +73,21 @@ class Settings(BaseSettings):
     allow_local_repos: bool = Field(False, alias="ALLOW_LOCAL_REPOS")
     trusted_proxies: CommaList = Field((), alias="TRUSTED_PROXIES")
     signups: Literal["open", "closed"] = Field("open", alias="SIGNUPS")
+    metrics_token: str = Field("", alias="METRICS_TOKEN", description="Whoever has it may read /metrics.")
+    access_log: Literal["off", "sampled", "full"] = Field("off", alias="ACCESS_LOG")
 
     @field_validator("session_key")
     @classmethod
     def _session_key_is_long(cls, value: str) -> str:
         if value and len(value) < 16:
             raise ValueError("use at least 16 characters, for example from `openssl rand -hex 32`")
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _metrics_token_is_one(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[!-~]{16,}", value):
+            raise ValueError("use at least 16 characters without spaces, for example `openssl rand -hex 32`")
         return value
 
     @field_validator("trusted_proxies")

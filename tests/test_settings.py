@@ -61,6 +61,8 @@ def test_every_mistake_is_reported_together() -> None:
         ({"SITES_DOMAIN": "http://foo"}, "SITES_DOMAIN"),
         ({"S3_ENDPOINT_URL": "http://127.0.0.1:1"}, "S3_BUCKET"),
         ({"WEB_CONCURRENCY": 0}, "WEB_CONCURRENCY"),
+        ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN"),
+        ({"ACCESS_LOG": "some"}, "ACCESS_LOG"),
         ({"WEB_CONCURRENCY": 9}, "WEB_CONCURRENCY is at most 8 on the embedded database"),
     ],
 )
