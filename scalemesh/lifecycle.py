@@ -14,7 +14,7 @@ from scalemesh.artifacts.store import ArtifactStore
 from scalemesh.auth.passwords import Passwords
 from scalemesh.db.pool import Pool, open_pool
 from scalemesh.embedded.data_dir import hold_data_dir
-from scalemesh.embedded.servers import embedded_servers
+from scalemesh.embedded.servers import EmbeddedServers, embedded_servers
 from scalemesh.examples import prepare_examples
 from scalemesh.reachable import migrate_and_check
 from scalemesh.settings import Settings, session_key
@@ -29,6 +29,7 @@ _REDIS_TIMEOUT_S = 3.0
 class Resources:
     """What an application runs on. ``listening`` is a Redis client that waits without a timeout."""
 
+    servers: EmbeddedServers
     pool: Pool
     redis: Redis
     listening: Redis
@@ -40,19 +41,26 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+async def open_resources(
+    settings: Settings, *, servers: EmbeddedServers | None = None
+) -> AsyncIterator[Resources]:
     """Start the embedded servers that no setting replaces, migrate, and open everything.
 
-    Raises EmbeddedServerError and CannotReach.
+    ``servers`` are those of another process that has done the first two; its data directory is used, not
+    held. Raises EmbeddedServerError and CannotReach.
     """
     async with AsyncExitStack() as stack:
-        if settings.embeds_postgres or settings.embeds_redis:
-            stack.enter_context(hold_data_dir(settings.data_dir))
-        servers = await stack.enter_async_context(
-            embedded_servers(
-                settings.data_dir.resolve(), postgres=settings.embeds_postgres, redis=settings.embeds_redis
+        is_first = servers is None
+        if servers is None:
+            if settings.embeds_postgres or settings.embeds_redis:
+                stack.enter_context(hold_data_dir(settings.data_dir))
+            servers = await stack.enter_async_context(
+                embedded_servers(
+                    settings.data_dir.resolve(),
+                    postgres=settings.embeds_postgres,
+                    redis=settings.embeds_redis,
+                )
             )
-        )
         dsn = servers.database_url or settings.database
         redis_url = servers.redis_url or settings.redis
         redis = await stack.enter_async_context(_open_redis(redis_url, timeout_s=_REDIS_TIMEOUT_S))
@@ -63,13 +71,15 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 endpoint_url=settings.s3_endpoint_url or None,
             )
         )
-        await migrate_and_check(dsn, redis, store, settings)
         examples = settings.data_dir.resolve() / "examples"
-        if settings.offers_examples:
-            await prepare_examples(_ROOT / "examples", examples)
+        if is_first:
+            await migrate_and_check(dsn, redis, store, settings)
+            if settings.offers_examples:
+                await prepare_examples(_ROOT / "examples", examples)
         passwords = Passwords()
         stack.callback(passwords.close)
         yield Resources(
+            servers=servers,
             pool=await stack.enter_async_context(open_pool(dsn)),
             redis=redis,
             listening=await stack.enter_async_context(_open_redis(redis_url, timeout_s=None)),

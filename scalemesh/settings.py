@@ -31,6 +31,9 @@ from scalemesh.addresses import (
 )
 from scalemesh.model import QueueLimits
 
+EMBEDDED_MAX_PROCESSES = 8
+"""Each may use ten of its hundred connections."""
+
 
 class SettingsError(Exception):
     """The environment can't be used. ``str(error)`` names each setting and the fix, one a line."""
@@ -93,6 +96,16 @@ class Settings(BaseSettings):
         "Encrypts cookies, variables and access tokens: any string of 16 or more characters, the same for "
         "every server. Required beside `DATABASE_URL`.",
         unset="made once and kept in `DATA_DIR`",
+    )
+    # Heroku sets it by the size of the machine.
+    web_concurrency: int = _setting(
+        "WEB_CONCURRENCY",
+        1,
+        "Server processes on the port, one for each processor that serving sites may use. Each takes some "
+        f"120 MB and caches of its own; on the embedded database at most {EMBEDDED_MAX_PROCESSES}. On Linux: "
+        "elsewhere one of them gets all the requests.",
+        ge=1,
+        le=64,
     )
     redis_url: str = _setting(
         "REDIS_URL",
@@ -185,6 +198,34 @@ class Settings(BaseSettings):
         ge=0,
         le=10,
     )
+    metrics_token: str = _setting(
+        "METRICS_TOKEN",
+        "",
+        "Whoever sends it as a bearer token may read `/metrics` ([metrics.md](metrics.md)).",
+        unset="programs on this machine may",
+    )
+    access_log: Literal["off", "sampled", "full"] = _setting(
+        "ACCESS_LOG",
+        "off",
+        "A line of JSON on standard output for each request (`full`), or for one in a hundred (`sampled`).",
+    )
+
+    @field_validator("web_concurrency")
+    @classmethod
+    def _embedded_postgres_has_room(cls, value: int, info: ValidationInfo) -> int:
+        embedded = not (info.data.get("database_url", "mistaken") or info.data.get("dburi", "mistaken"))
+        if embedded and value > EMBEDDED_MAX_PROCESSES:
+            raise ValueError(
+                f"is at most {EMBEDDED_MAX_PROCESSES} on the embedded database: lower it, or set DATABASE_URL"
+            )
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _metrics_token_is_one(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[!-~]{16,}", value):
+            raise ValueError("use at least 16 characters without spaces, for example `openssl rand -hex 32`")
+        return value
 
     @field_validator("session_key")
     @classmethod

@@ -80,6 +80,10 @@ def test_every_mistake_is_reported_together() -> None:
         ),
         ({"BUILD_SANDBOX": "none", "HOST": "0.0.0.0"}, "BUILD_SANDBOX: none runs strangers' code"),
         ({"DRAIN_S": 60}, "DRAIN_S"),
+        ({"WEB_CONCURRENCY": 0}, "WEB_CONCURRENCY"),
+        ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN"),
+        ({"ACCESS_LOG": "some"}, "ACCESS_LOG"),
+        ({"WEB_CONCURRENCY": 9}, "WEB_CONCURRENCY: is at most 8 on the embedded database"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(given: dict[str, object], named: str) -> None:

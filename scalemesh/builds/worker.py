@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox, SecretUnreadable
+from scalemesh.builds.counters import BuildCounters
 from scalemesh.builds.launcher import BuildID, Launcher, LaunchFailed, RunningBuild
 from scalemesh.builds.order import BuildPlace, builder_environment, site_label
 from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, decide_outcome
@@ -75,6 +76,7 @@ class Worker:
         self._place = place
         self._site_url = site_url
         self._announcer = Announcer(redis)
+        self.counters = BuildCounters()
 
     async def build(self, claim: Claim) -> None:
         """Build, and write down what came of it. Canceled, it leaves the builder and gives the claim back."""
@@ -207,7 +209,9 @@ class Worker:
     async def _record(self, claim: Claim, outcome: Outcome) -> Status:
         """Write the outcome; the log is whole in the archive before anybody can see the end."""
         await self._complete_log(claim, outcome)
-        return await _persistently(lambda: self._mark(claim, outcome))
+        status = await _persistently(lambda: self._mark(claim, outcome))
+        self.counters.count(status, claim.started_at)
+        return status
 
     async def _mark(self, claim: Claim, outcome: Outcome) -> Status:
         match outcome:

@@ -16,6 +16,7 @@ blobs      small files in memory
 respond    route -> manifest -> plan -> bytes on the wire
 hot        answers made ready by respond, found by a request's bytes (heads);
 protocol   the connection that writes them, and leaves all else to aiohttp
+told       the same, with somebody told of each
 """
 
 from scalemesh.sites.earlier import EARLIER_AGE, EARLIER_DEPLOYMENTS, FetchEarlier
@@ -28,9 +29,10 @@ from scalemesh.sites.hosts import (
     UnknownHost,
     parse_host,
 )
-from scalemesh.sites.protocol import HotRunner
+from scalemesh.sites.protocol import HotHandler, HotRunner
 from scalemesh.sites.respond import Sites, bad_host_response, unknown_host_response
 from scalemesh.sites.routes import FetchRoute, RouteUnavailable
+from scalemesh.sites.told import telling_handler
 
 __all__ = [
     "EARLIER_AGE",
@@ -41,6 +43,7 @@ __all__ = [
     "FetchRoute",
     "Host",
     "Hostnames",
+    "HotHandler",
     "HotRunner",
     "RouteUnavailable",
     "SiteHost",
@@ -48,5 +51,6 @@ __all__ = [
     "UnknownHost",
     "bad_host_response",
     "parse_host",
+    "telling_handler",
     "unknown_host_response",
 ]
