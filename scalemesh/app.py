@@ -109,6 +109,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
         resources.store,
         fetch_earlier=_earlier_fetcher(resources.pool),
         memory_bytes=settings.cache_memory_mib * 1024 * 1024,
+        disk=resources.disk,
     )
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,

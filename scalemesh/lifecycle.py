@@ -18,6 +18,7 @@ from scalemesh.embedded.data_dir import hold_data_dir
 from scalemesh.embedded.servers import embedded_servers
 from scalemesh.examples import prepare_examples
 from scalemesh.settings import Settings, session_key
+from scalemesh.sites import DiskCache, open_disk_cache
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -34,6 +35,8 @@ class Resources:
     listening: Redis
     redis_url: str
     store: ArtifactStore
+    disk: DiskCache | None
+    """Of sites' files, where the store is far away."""
     passwords: Passwords
     session_key: str
     examples: Path
@@ -61,18 +64,25 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             await prepare_examples(_ROOT / "examples", examples)
         passwords = Passwords()
         stack.callback(passwords.close)
+        store = await stack.enter_async_context(
+            open_store(
+                directory=settings.data_dir.resolve() / "artifacts",
+                bucket=settings.s3_bucket or None,
+                endpoint_url=settings.s3_endpoint_url or None,
+            )
+        )
+        disk = None
+        if settings.s3_bucket and settings.cache_disk_mib:
+            directory = settings.data_dir.resolve() / "cache"
+            max_bytes = settings.cache_disk_mib * 1024 * 1024
+            disk = await stack.enter_async_context(open_disk_cache(directory, store, max_bytes=max_bytes))
         yield Resources(
             pool=await stack.enter_async_context(open_pool(dsn)),
             redis=await stack.enter_async_context(_open_redis(redis_url, timeout_s=_REDIS_TIMEOUT_S)),
             listening=await stack.enter_async_context(_open_redis(redis_url, timeout_s=None)),
             redis_url=redis_url,
-            store=await stack.enter_async_context(
-                open_store(
-                    directory=settings.data_dir.resolve() / "artifacts",
-                    bucket=settings.s3_bucket or None,
-                    endpoint_url=settings.s3_endpoint_url or None,
-                )
-            ),
+            store=store,
+            disk=disk,
             passwords=passwords,
             session_key=session_key(settings),
             examples=examples,

@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     build_sandbox: Literal["bwrap", "none"] | None = Field(None, alias="BUILD_SANDBOX")
     # The small files of some hundred busy sites; of a process, beside its own 120 MB.
     cache_memory_mib: int = Field(128, alias="CACHE_MEMORY_MIB", ge=0)
+    # With S3: what a small volume has beside the rest of the data directory; 0 keeps nothing.
+    cache_disk_mib: int = Field(1024, alias="CACHE_DISK_MIB", ge=0)
     git_allowed_hosts: CommaList = Field((), alias="GIT_ALLOWED_HOSTS")
     allow_local_repos: bool = Field(False, alias="ALLOW_LOCAL_REPOS")
     trusted_proxies: CommaList = Field((), alias="TRUSTED_PROXIES")
