@@ -30,7 +30,7 @@ help:
 	@echo 'make builder-image    build the image for BUILDER=docker'
 	@echo 'make test-containers  run the tests that need it, on Docker or Podman'
 	@echo 'make check   run ruff, mypy and import-linter'
-	@echo 'make bench   measure speed and memory'
+	@echo 'make bench   measure speed and memory, beside nginx, Caddy and a Go proxy where they are installed'
 	@echo 'make bench-builds  measure builds against the same commands by hand, large uploads, a long queue'
 	@echo 'make clean   remove .venv and every cache; data in .scalemesh stays'
 
