@@ -35,7 +35,7 @@ help:
 	@echo 'make test-containers  run the tests that need both images, on Docker or Podman'
 	@echo 'make check   run ruff, mypy and import-linter'
 	@echo 'make settings-docs    write docs/settings.md anew from the settings class'
-	@echo 'make bench   measure speed and memory'
+	@echo 'make bench   measure speed and memory, beside nginx, Caddy and a Go proxy where they are installed'
 	@echo 'make bench-builds  measure builds against the same commands by hand, large uploads, a long queue'
 	@echo 'make clean   remove .venv and every cache; data in .scalemesh stays'
 

@@ -129,6 +129,7 @@ def init_app(settings: Settings, resources: Resources, place: Place, *, alone: b
         resources.store,
         fetch_earlier=_earlier_fetcher(resources.pool),
         memory_bytes=settings.cache_memory_mib * 1024 * 1024,
+        disk=resources.disk,
     )
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,

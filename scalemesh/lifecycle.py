@@ -18,6 +18,7 @@ from scalemesh.embedded.servers import EmbeddedServers, embedded_servers
 from scalemesh.examples import prepare_examples
 from scalemesh.reachable import migrate_and_check
 from scalemesh.settings import Settings, session_key
+from scalemesh.sites import DiskCache, open_disk_cache
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,6 +36,8 @@ class Resources:
     listening: Redis
     redis_url: str
     store: ArtifactStore
+    disk: DiskCache | None
+    """Of sites' files, where the store is far away."""
     passwords: Passwords
     session_key: str
     examples: Path
@@ -78,6 +81,11 @@ async def open_resources(
                 await prepare_examples(_ROOT / "examples", examples)
         passwords = Passwords()
         stack.callback(passwords.close)
+        disk = None
+        if settings.s3_bucket and settings.cache_disk_mib:
+            directory = settings.data_dir.resolve() / "cache"
+            max_bytes = settings.cache_disk_mib * 1024 * 1024
+            disk = await stack.enter_async_context(open_disk_cache(directory, store, max_bytes=max_bytes))
         yield Resources(
             servers=servers,
             pool=await stack.enter_async_context(open_pool(dsn)),
@@ -85,6 +93,7 @@ async def open_resources(
             listening=await stack.enter_async_context(_open_redis(redis_url, timeout_s=None)),
             redis_url=redis_url,
             store=store,
+            disk=disk,
             passwords=passwords,
             session_key=session_key(settings),
             examples=examples,

@@ -171,6 +171,13 @@ class Settings(BaseSettings):
     cache_memory_mib: int = _setting(
         "CACHE_MEMORY_MIB", 128, "Memory for the files of sites that are visited most.", ge=0
     )
+    # What a small volume has beside the rest of the data directory.
+    cache_disk_mib: int = _setting(
+        "CACHE_DISK_MIB",
+        1024,
+        "With `S3_BUCKET`: disk, in `DATA_DIR`, for files that were visited; `0` keeps none.",
+        ge=0,
+    )
     git_allowed_hosts: CommaList = _setting(
         "GIT_ALLOWED_HOSTS",
         (),

@@ -139,7 +139,12 @@ class _Snapshot(Collector):
             "scalemesh_site_files",
             "Answers with a file of a site, by where its bytes came from.",
             ("tier",),
-            {("hot",): counters.hot, ("memory",): counters.memory, ("store",): counters.store},
+            {
+                ("hot",): counters.hot,
+                ("memory",): counters.memory,
+                ("disk",): counters.disk,
+                ("store",): counters.store,
+            },
         )
         yield self._counter(
             "scalemesh_site_earlier_files",
