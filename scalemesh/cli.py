@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -108,6 +109,8 @@ class _Stop:
     async def asked(self) -> None:
         """Waits, while the server serves, until it is to finish."""
         self._serving = True
+        # What is there by now stays: the collector need not look through it in the middle of an answer.
+        gc.freeze()
         await self._asked.wait()
 
 
