@@ -86,7 +86,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
         BuildPlace(
             artifacts=resources.store.url,
             s3_endpoint_url=settings.s3_endpoint_url,
-            redis_url=resources.redis_url,
+            redis_url=settings.redis_builder_url or resources.redis_url,
             sandbox=place.sandbox,
             allow_local_repos=settings.allow_local_repos,
             examples=resources.examples,

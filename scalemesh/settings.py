@@ -46,13 +46,21 @@ class Settings(BaseSettings):
     redis_url: str = Field("", alias="REDIS_URL")
     s3_bucket: str = Field("", alias="S3_BUCKET")
     s3_endpoint_url: str = Field("", alias="S3_ENDPOINT_URL")
-    builder: Literal["process", "docker"] = Field("process", alias="BUILDER")
+    builder: Literal["process", "docker", "ecs"] = Field("process", alias="BUILDER")
     docker_host: str = Field("unix:///var/run/docker.sock", alias="DOCKER_HOST")
     docker_network: str = Field("", alias="DOCKER_NETWORK", description="Empty: the engine's default.")
     builder_image: str = Field("scalemesh-builder", alias="BUILDER_IMAGE")
+    redis_builder_url: str = Field("", alias="REDIS_BUILDER_URL", description="A user who only writes logs.")
+    ecs_cluster: str = Field("", alias="ECS_CLUSTER")
+    ecs_task_definition: str = Field("", alias="ECS_TASK_DEFINITION", description="family or family:revision")
+    ecs_container_name: str = Field("builder", alias="ECS_CONTAINER_NAME")
+    ecs_subnets: CommaList = Field((), alias="ECS_SUBNETS")
+    ecs_security_groups: CommaList = Field((), alias="ECS_SECURITY_GROUPS")
+    ecs_assign_public_ip: bool = Field(False, alias="ECS_ASSIGN_PUBLIC_IP")
+    ecs_launch_type: Literal["FARGATE", "FARGATE_SPOT", "EC2"] = Field("FARGATE", alias="ECS_LAUNCH_TYPE")
     build_timeout_s: int = Field(900, alias="BUILD_TIMEOUT_S", ge=10, le=6 * 3600)
     # A build uses about one core and up to a gigabyte; two keep a small machine responsive.
-    build_concurrency: int = Field(2, alias="BUILD_CONCURRENCY", ge=1, le=64)
+    build_concurrency: int = Field(2, alias="BUILD_CONCURRENCY", ge=1, le=1000)
     # One person's twenty pushes leave room for everybody else's one.
     builds_per_user: int = Field(2, alias="BUILDS_PER_USER", ge=1, le=64)
     # Whoever waits an hour should be told that something is wrong rather than go on waiting.
@@ -90,7 +98,7 @@ class Settings(BaseSettings):
             return keyword_dsn_to_url(value)
         return value
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "redis_builder_url")
     @classmethod
     def _redis_url_is_one(cls, value: str) -> str:
         try:
@@ -156,7 +164,51 @@ class Settings(BaseSettings):
             )
         if self.builder == "docker":
             self._containers_reach_what_they_need()
+        if self.builder == "ecs" and (mistakes := self._mistakes_of_ecs()):
+            raise ValueError("\n".join(mistakes))
         return self
+
+    def _mistakes_of_ecs(self) -> list[str]:
+        """Tasks run elsewhere: all that they use is to be reached from there, with rights of their own."""
+        needed = {
+            "ECS_CLUSTER": (self.ecs_cluster, "the cluster's name"),
+            "ECS_TASK_DEFINITION": (self.ecs_task_definition, "what `ecs-setup` prints"),
+            "S3_BUCKET": (self.s3_bucket, "tasks can't store sites on this machine's disk"),
+            "REDIS_URL": (self.redis_url, "tasks can't reach a Redis inside this machine"),
+            "REDIS_BUILDER_URL": (
+                self.redis_builder_url,
+                "REDIS_URL of a user who may only write logs; docs/deploy-aws.md has its ACL",
+            ),
+        }
+        mistakes = [
+            f"{name}: BUILDER=ecs needs it: {what}" for name, (value, what) in needed.items() if not value
+        ]
+        if not self.ecs_subnets and self.ecs_launch_type != "EC2":
+            mistakes.append("ECS_SUBNETS: Fargate needs it: one or more subnets of a VPC, subnet-…,subnet-…")
+        shapes = {
+            "ECS_CLUSTER": (
+                (self.ecs_cluster,),
+                r"[A-Za-z0-9_-]{1,255}|arn:[\w-]+:ecs:\S+",
+                "a name or an ARN",
+            ),
+            "ECS_TASK_DEFINITION": (
+                (self.ecs_task_definition,),
+                r"[A-Za-z0-9_-]{1,255}(:[0-9]+)?|arn:[\w-]+:ecs:\S+",
+                "family, family:revision or an ARN",
+            ),
+            "ECS_SUBNETS": (self.ecs_subnets, r"subnet-[0-9a-f]+", "ids like subnet-0a1b2c3d"),
+            "ECS_SECURITY_GROUPS": (self.ecs_security_groups, r"sg-[0-9a-f]+", "ids like sg-0a1b2c3d"),
+        }
+        mistakes += [
+            f"{name}: give {form}, not {value}"
+            for name, (values, pattern, form) in shapes.items()
+            for value in values
+            if value and not re.fullmatch(pattern, value)
+        ]
+        for name, url in (("REDIS_URL", self.redis_url), ("REDIS_BUILDER_URL", self.redis_builder_url)):
+            if url.startswith("unix://"):
+                mistakes.append(f"{name}: tasks of ECS can't reach a socket of this machine")
+        return mistakes
 
     def _containers_reach_what_they_need(self) -> None:
         if not self.docker_host.startswith(("unix://", "tcp://", "http://", "https://")):

@@ -8,6 +8,7 @@ from scalemesh.builds.containers import ContainerPlace, installation_name
 from scalemesh.builds.isolation import choose_sandbox
 from scalemesh.builds.launcher import Launcher
 from scalemesh.builds.process import open_process_launcher
+from scalemesh.builds.tasks import TaskPlace
 from scalemesh.settings import Settings
 
 
@@ -21,11 +22,24 @@ class Place:
 
 @asynccontextmanager
 async def open_place(settings: Settings) -> AsyncIterator[Place]:
-    """The launcher of BUILDER. Raises CannotIsolate and CannotUseDocker, with the fix in the sentence."""
+    """The launcher of BUILDER.
+
+    Raises CannotIsolate, CannotUseDocker and CannotUseECS, with the fix in the sentence.
+    """
     if settings.builder == "process":
         sandbox = await choose_sandbox(settings)
         async with open_process_launcher() as launcher:
             yield Place(launcher, sandbox)
+        return
+    installation = installation_name(
+        settings.s3_bucket or str(settings.data_dir.resolve()), settings.s3_endpoint_url
+    )
+    if settings.builder == "ecs":
+        # As for Docker below.
+        from scalemesh.builds.ecs import open_ecs_launcher
+
+        async with open_ecs_launcher(task_place(settings, installation)) as launcher:
+            yield Place(launcher, "none")
         return
     # Its client is half a megabyte that only this way of building needs.
     from scalemesh.builds.docker import open_docker_launcher
@@ -34,9 +48,20 @@ async def open_place(settings: Settings) -> AsyncIterator[Place]:
         image=settings.builder_image,
         network=settings.docker_network,
         cpus=settings.build_cpus,
-        installation=installation_name(
-            settings.s3_bucket or str(settings.data_dir.resolve()), settings.s3_endpoint_url
-        ),
+        installation=installation,
     )
     async with open_docker_launcher(settings.docker_host, place) as launcher:
         yield Place(launcher, "none")
+
+
+def task_place(settings: Settings, installation: str) -> TaskPlace:
+    return TaskPlace(
+        cluster=settings.ecs_cluster,
+        task_definition=settings.ecs_task_definition,
+        container=settings.ecs_container_name,
+        subnets=settings.ecs_subnets,
+        security_groups=settings.ecs_security_groups,
+        assign_public_ip=settings.ecs_assign_public_ip,
+        launch_type=settings.ecs_launch_type,
+        installation=installation,
+    )

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox, SecretUnreadable
-from scalemesh.builds.launcher import BuildID, Launcher, LaunchFailed, RunningBuild
+from scalemesh.builds.launcher import BuildID, LaunchDelayed, Launcher, LaunchFailed, RunningBuild
 from scalemesh.builds.order import BuildPlace, builder_environment, site_label
 from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, decide_outcome
 from scalemesh.db import queue
@@ -132,7 +132,14 @@ class Worker:
             return None
         except LaunchFailed as error:
             logger.error("could not launch a builder: %s", error)  # noqa: TRY400 - the message says it all
-            await self._announce(claim, await self.conclude(claim))
+            await self._announce(claim, await self.conclude(claim, error.failure))
+            return None
+        except LaunchDelayed as error:
+            logger.warning("deployment %s waits: %s", claim.deployment_id, error)
+            after = error.after
+            await self._announce(
+                claim, await _persistently(lambda: queue.put_back(self._pool, claim, after=after))
+            )
             return None
         return await self._follow(claim, running)
 
