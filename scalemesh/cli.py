@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, demo."""
+"""The command line: serve, migrate, demo, ecs-setup, doctor."""
 
 import argparse
 import asyncio
@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from scalemesh.app import CannotListen, listen, running_server
 from scalemesh.db.migrate import migrate
 from scalemesh.demo import DemoFailed, run_demo
+from scalemesh.ecs_setup.options import add_arguments
 from scalemesh.errors import ScaleMeshError
 from scalemesh.settings import Settings, SettingsError, load_settings
 
@@ -25,10 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("serve", help="run the server (the default)")
     commands.add_parser("migrate", help="bring the database of DATABASE_URL up to date")
     commands.add_parser("demo", help="deploy an example app and fetch its page")
-    command = parser.parse_args(arguments).command or "serve"
+    setup = commands.add_parser("ecs-setup", help="make what BUILDER=ecs needs in an AWS account")
+    add_arguments(setup)
+    options = parser.parse_args(arguments)
+    command = options.command or "serve"
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
     try:
+        if command == "ecs-setup":
+            from scalemesh.ecs_setup.command import run_setup
+
+            uvloop.run(run_setup(options))
+            return 0
         settings = load_settings()
         if command == "migrate":
             return uvloop.run(_migrate(settings))
