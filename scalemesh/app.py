@@ -16,7 +16,7 @@ from aiohttp import web
 from redis.exceptions import RedisError
 
 from scalemesh.accounts import Accounts
-from scalemesh.artifacts.store import StoreUnavailable
+from scalemesh.artifacts.store import GrantsUploads, StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox
 from scalemesh.auth.throttle import Throttle
 from scalemesh.builds.dispatcher import Dispatcher
@@ -93,6 +93,7 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
             memory_bytes=settings.build_memory_mib * 1024 * 1024,
         ),
         site_url=settings.site_url,
+        grants=store if place.grants and isinstance(store := resources.store, GrantsUploads) else None,
     )
     dispatcher = Dispatcher(
         resources.pool,

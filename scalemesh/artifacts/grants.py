@@ -27,9 +27,9 @@ MAX_OBJECT_BYTES = 1024**3
 async def make_grant(
     bucket: Bucket, *, prefix: str, readable: Collection[str], now: datetime, deadline: datetime
 ) -> str:
-    """The builder contract's UPLOAD_GRANT: to write any key that begins with ``prefix``, to read ``readable``.
+    """The builder contract's UPLOAD_GRANT: write what begins with ``prefix``, read ``readable``.
 
-    It ends with ``deadline`` and ``GRACE``, or with the session of the server's own role where that is earlier.
+    It ends ``GRACE`` after ``deadline``, or with the session of the server's own role where that is earlier.
     Raises what boto does where there are no credentials.
     """
     credentials = await bucket.credentials()

@@ -14,10 +14,11 @@ from scalemesh.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """``sandbox`` is the builder contract's BUILD_SANDBOX."""
+    """``sandbox`` is the builder contract's BUILD_SANDBOX; ``grants``: builders get no key of S3."""
 
     launcher: Launcher
     sandbox: str
+    grants: bool
 
 
 @asynccontextmanager
@@ -29,7 +30,7 @@ async def open_place(settings: Settings) -> AsyncIterator[Place]:
     if settings.builder == "process":
         sandbox = await choose_sandbox(settings)
         async with open_process_launcher() as launcher:
-            yield Place(launcher, sandbox)
+            yield Place(launcher, sandbox, grants=False)
         return
     installation = installation_name(
         settings.s3_bucket or str(settings.data_dir.resolve()), settings.s3_endpoint_url
@@ -39,7 +40,7 @@ async def open_place(settings: Settings) -> AsyncIterator[Place]:
         from scalemesh.builds.ecs import open_ecs_launcher
 
         async with open_ecs_launcher(task_place(settings, installation)) as launcher:
-            yield Place(launcher, "none")
+            yield Place(launcher, "none", grants=True)
         return
     # Its client is half a megabyte that only this way of building needs.
     from scalemesh.builds.docker import open_docker_launcher
@@ -51,7 +52,7 @@ async def open_place(settings: Settings) -> AsyncIterator[Place]:
         installation=installation,
     )
     async with open_docker_launcher(settings.docker_host, place) as launcher:
-        yield Place(launcher, "none")
+        yield Place(launcher, "none", grants=True)
 
 
 def task_place(settings: Settings, installation: str) -> TaskPlace:

@@ -105,7 +105,7 @@ def execution_policy(wanted: Wanted) -> str:
 
 
 def task_definition(wanted: Wanted, image: str) -> dict[str, Any]:
-    """The arguments of ``RegisterTaskDefinition``. ``image`` is by digest, so that it stays the one it was."""
+    """The arguments of ``RegisterTaskDefinition``. ``image`` is by digest, so it stays what it was."""
     return {
         "family": wanted.family,
         "requiresCompatibilities": ["FARGATE"],
