@@ -2,7 +2,8 @@
 
 Rooms, from the top down; imports point down only (``[tool.importlinter]`` in ``pyproject.toml``):
 
-    cli, demo       the command line
+    cli, demo, doctor, ecs_setup
+                    the command line
     app, lifecycle  one application, and every resource's scope
     web             routes, payloads, sessions, pages, the error table
     builds          dispatcher, launchers, what becomes of lost builds

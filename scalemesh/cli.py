@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from scalemesh.app import CannotListen, listen, running_server
 from scalemesh.db.migrate import migrate
 from scalemesh.demo import DemoFailed, run_demo
+from scalemesh.doctor import run_doctor
 from scalemesh.ecs_setup.options import add_arguments
 from scalemesh.errors import ScaleMeshError
 from scalemesh.settings import Settings, SettingsError, load_settings
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("serve", help="run the server (the default)")
     commands.add_parser("migrate", help="bring the database of DATABASE_URL up to date")
     commands.add_parser("demo", help="deploy an example app and fetch its page")
+    commands.add_parser("doctor", help="check each setting against the real thing")
     setup = commands.add_parser("ecs-setup", help="make what BUILDER=ecs needs in an AWS account")
     add_arguments(setup)
     options = parser.parse_args(arguments)
@@ -41,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings()
         if command == "migrate":
             return uvloop.run(_migrate(settings))
+        if command == "doctor":
+            return uvloop.run(run_doctor(settings))
         if command == "demo":
             uvloop.run(run_demo(settings))
         else:

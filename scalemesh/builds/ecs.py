@@ -71,7 +71,7 @@ async def open_ecs_launcher(place: TaskPlace) -> AsyncIterator["EcsLauncher"]:
 
 
 @asynccontextmanager
-async def open_ecs_client() -> AsyncIterator[Any]:
+async def open_ecs_client(service: str = "ecs") -> AsyncIterator[Any]:
     """boto's client. Credentials, region and endpoint are boto's to find. Raises CannotUseECS."""
     config = AioConfig(
         connect_timeout=CONNECT_TIMEOUT_S,
@@ -80,7 +80,7 @@ async def open_ecs_client() -> AsyncIterator[Any]:
     )
     async with AsyncExitStack() as stack:
         try:
-            client = await stack.enter_async_context(aioboto3.Session().client("ecs", config=config))
+            client = await stack.enter_async_context(aioboto3.Session().client(service, config=config))
         except NoRegionError as error:
             raise CannotUseECS("AWS_REGION: BUILDER=ecs needs it, for example eu-central-1") from error
         yield client
@@ -168,7 +168,8 @@ class EcsLauncher:
             if code == "ConflictException" and (arns := error.response.get("resourceIds")):
                 # An earlier launch of this attempt, whose answer was lost.
                 return str(arns[0])
-            if may_pass(code, message):
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status >= 500 or may_pass(code, message):
                 raise self._delayed(str(error)) from error
             raise LaunchFailed(str(error), set_up_wrong()) from error
         except AWAY as error:

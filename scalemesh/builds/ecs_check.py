@@ -22,6 +22,27 @@ async def find_mistakes(client: Any, place: TaskPlace) -> list[str]:
         return ["AWS_ACCESS_KEY_ID: there are no credentials for ECS: set the key, a profile, or a role"]
 
 
+async def find_network_mistakes(ec2: Any, place: TaskPlace) -> list[str]:
+    """The same of subnets and security groups, as far as they may be looked at. For ``doctor``."""
+    try:
+        if place.subnets:
+            await ec2.describe_subnets(SubnetIds=list(place.subnets))
+        if place.security_groups:
+            await ec2.describe_security_groups(GroupIds=list(place.security_groups))
+    except ClientError as error:
+        said = error.response["Error"]
+        match said["Code"]:
+            case "InvalidSubnetID.NotFound" | "InvalidSubnetID.Malformed":
+                return [f"ECS_SUBNETS: {said['Message']}"]
+            case "InvalidGroup.NotFound" | "InvalidGroupId.Malformed" | "InvalidGroupId.NotFound":
+                return [f"ECS_SECURITY_GROUPS: {said['Message']}"]
+            case "UnauthorizedOperation":
+                # The server itself never looks at them, so it need not be allowed to.
+                return []
+        raise
+    return []
+
+
 async def _of_cluster(client: Any, place: TaskPlace) -> list[str]:
     try:
         answer = await client.describe_clusters(clusters=[place.cluster])

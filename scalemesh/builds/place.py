@@ -32,14 +32,11 @@ async def open_place(settings: Settings) -> AsyncIterator[Place]:
         async with open_process_launcher() as launcher:
             yield Place(launcher, sandbox, grants=False)
         return
-    installation = installation_name(
-        settings.s3_bucket or str(settings.data_dir.resolve()), settings.s3_endpoint_url
-    )
     if settings.builder == "ecs":
         # As for Docker below.
         from scalemesh.builds.ecs import open_ecs_launcher
 
-        async with open_ecs_launcher(task_place(settings, installation)) as launcher:
+        async with open_ecs_launcher(ecs_place(settings)) as launcher:
             yield Place(launcher, "none", grants=True)
         return
     # Its client is half a megabyte that only this way of building needs.
@@ -49,13 +46,17 @@ async def open_place(settings: Settings) -> AsyncIterator[Place]:
         image=settings.builder_image,
         network=settings.docker_network,
         cpus=settings.build_cpus,
-        installation=installation,
+        installation=_installation(settings),
     )
     async with open_docker_launcher(settings.docker_host, place) as launcher:
         yield Place(launcher, "none", grants=True)
 
 
-def task_place(settings: Settings, installation: str) -> TaskPlace:
+def _installation(settings: Settings) -> str:
+    return installation_name(settings.s3_bucket or str(settings.data_dir.resolve()), settings.s3_endpoint_url)
+
+
+def ecs_place(settings: Settings) -> TaskPlace:
     return TaskPlace(
         cluster=settings.ecs_cluster,
         task_definition=settings.ecs_task_definition,
@@ -64,5 +65,5 @@ def task_place(settings: Settings, installation: str) -> TaskPlace:
         security_groups=settings.ecs_security_groups,
         assign_public_ip=settings.ecs_assign_public_ip,
         launch_type=settings.ecs_launch_type,
-        installation=installation,
+        installation=_installation(settings),
     )

@@ -119,6 +119,7 @@ def task_definition(wanted: Wanted, image: str) -> dict[str, Any]:
                 "name": CONTAINER,
                 "image": image,
                 "essential": True,
+                "memory": wanted.memory_mib,
                 "stopTimeout": STOP_TIMEOUT_S,
                 "ulimits": [{"name": "nofile", "softLimit": _OPEN_FILES, "hardLimit": _OPEN_FILES}],
                 "linuxParameters": {"capabilities": {"drop": list(_DROPPED)}},

@@ -137,10 +137,11 @@ async def test_a_task_that_ends_well_goes_live(fleet: Fleet[EcsLauncher], ecs: S
     [
         THROTTLED,
         Refuse("ServerException", status=500),
+        Refuse("said by a proxy", status=502),
         Refuse("ClientException", "Capacity is unavailable at this time."),
         {"tasks": [], "failures": [{"arn": "arn", "reason": "RESOURCE:MEMORY"}]},
     ],
-    ids=["throttled", "broken", "no capacity", "failures"],
+    ids=["throttled", "broken", "a proxy", "no capacity", "failures"],
 )
 async def test_without_room_a_deployment_waits_in_the_queue_and_is_then_built(
     fleet: Fleet[EcsLauncher], ecs: ScriptedECS, clock: Clock, trouble: Any

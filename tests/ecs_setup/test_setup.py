@@ -156,6 +156,7 @@ def test_the_whole_task_definition() -> None:
                 "name": "builder",
                 "image": IMAGE,
                 "essential": True,
+                "memory": 4096,
                 "stopTimeout": 10,
                 "ulimits": [{"name": "nofile", "softLimit": 8192, "hardLimit": 8192}],
                 "linuxParameters": {

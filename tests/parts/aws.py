@@ -35,6 +35,12 @@ async def aws(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
         "AWS_ENDPOINT_URL": moto_url,
     }.items():
         monkeypatch.setenv(name, value)
-    async with aiohttp.ClientSession() as session, session.post(f"{moto_url}/moto-api/reset") as answer:
-        assert answer.status == 200
+    async with aiohttp.ClientSession() as session:
+        async with session.post(f"{moto_url}/moto-api/reset") as answer:
+            assert answer.status == 200
+        # A task runs until it is stopped, however often it is looked at.
+        runs = {"model_name": "ecs::task", "transition": {"progression": "manual", "times": 1_000_000}}
+        url = f"{moto_url}/moto-api/state-manager/set-transition"
+        async with session.post(url, json=runs) as answer:
+            assert answer.status == 201
     return moto_url
