@@ -69,7 +69,7 @@ async def _check_database(settings: Settings) -> list[str]:
 async def _check_redis(settings: Settings) -> list[str]:
     key = keys.log_stream(DeploymentID(f"doctor-{new_id()}"))
     try:
-        async with _redis(settings.redis_url) as redis:
+        async with _redis(settings.redis) as redis:
             await redis.xadd(key, {"lines": "[]"})
             await redis.xrange(key)
             await redis.delete(key)
@@ -97,7 +97,7 @@ async def _check_builder_user(settings: Settings) -> list[str]:
     }
     mistakes = []
     try:
-        async with _redis(settings.redis_builder_url) as redis:
+        async with _redis(settings.redis_builder) as redis:
             for command, run in needed.items():
                 try:
                     await run(redis)
@@ -111,7 +111,7 @@ async def _check_builder_user(settings: Settings) -> list[str]:
         return [f"REDIS_BUILDER_URL: {_said(error)}"]
     finally:
         with contextlib.suppress(RedisError):
-            async with _redis(settings.redis_url) as redis:
+            async with _redis(settings.redis) as redis:
                 await redis.delete(log, mark, other)
     return [f"REDIS_BUILDER_URL: {what}: give it the ACL of docs/deploy-aws.md" for what in mistakes]
 

@@ -88,7 +88,7 @@ async def test_what_ecs_lacks_is_told(aws: str, redis_url: str, builder_url: str
         ECS_CLUSTER="nowhere",
         ECS_TASK_DEFINITION="nothing",
         ECS_SUBNETS="subnet-0a1b2c3d",
-        S3_BUCKET="x",
+        S3_BUCKET="sites",
         S3_ENDPOINT_URL="http://127.0.0.1:1",
         REDIS_URL="redis://127.0.0.1:1",
         REDIS_BUILDER_URL="redis://127.0.0.1:1",

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from scalemesh.model import DeploymentID, ProjectID
 
@@ -40,6 +40,14 @@ Chunks = AsyncIterator[bytes]
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart:
+    """Bytes in a file of this machine, from ``start``. It is open as long as the reader is."""
+
+    file: BinaryIO
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
 class ArtifactReader:
     """An artifact, or a part of it, on its way.
 
@@ -50,6 +58,8 @@ class ArtifactReader:
     chunks: Chunks
     bytes: int
     """How many bytes will come, known before the first of them."""
+    part: FilePart | None = None
+    """The same bytes for whoever can take them from a file. Iterating gives them too."""
 
     def __aiter__(self) -> Chunks:
         return self.chunks

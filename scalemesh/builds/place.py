@@ -22,14 +22,14 @@ class Place:
 
 
 @asynccontextmanager
-async def open_place(settings: Settings) -> AsyncIterator[Place]:
-    """The launcher of BUILDER.
+async def open_place(settings: Settings, *, standby: bool) -> AsyncIterator[Place]:
+    """The launcher of BUILDER, where it has any with a builder that stands by.
 
     Raises CannotIsolate, CannotUseDocker and CannotUseECS, with the fix in the sentence.
     """
     if settings.builder == "process":
         sandbox = await choose_sandbox(settings)
-        async with open_process_launcher() as launcher:
+        async with open_process_launcher(standby=standby) as launcher:
             yield Place(launcher, sandbox, grants=False)
         return
     if settings.builder == "ecs":
@@ -52,10 +52,6 @@ async def open_place(settings: Settings) -> AsyncIterator[Place]:
         yield Place(launcher, "none", grants=True)
 
 
-def _installation(settings: Settings) -> str:
-    return installation_name(settings.s3_bucket or str(settings.data_dir.resolve()), settings.s3_endpoint_url)
-
-
 def ecs_place(settings: Settings) -> TaskPlace:
     return TaskPlace(
         cluster=settings.ecs_cluster,
@@ -67,3 +63,7 @@ def ecs_place(settings: Settings) -> TaskPlace:
         launch_type=settings.ecs_launch_type,
         installation=_installation(settings),
     )
+
+
+def _installation(settings: Settings) -> str:
+    return installation_name(settings.s3_bucket or str(settings.data_dir.resolve()), settings.s3_endpoint_url)
