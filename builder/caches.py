@@ -182,7 +182,8 @@ def open_caches(
 
 def names_to_evict(stored: list[Stored]) -> list[str]:
     """The oldest archives, until the newest ``MAX_ARCHIVES`` of at most ``MAX_BYTES`` are left."""
-    newest_first = sorted(stored, key=lambda archive: (archive.modified, archive.name), reverse=True)
+    dated = [archive for archive in stored if archive.modified is not None]
+    newest_first = sorted(dated, key=lambda archive: (archive.modified, archive.name), reverse=True)
     total = 0
     evicted = []
     for number, archive in enumerate(newest_first):

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from builder.errors import ContractError
+from builder.grant import Grant, parse_grant
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -70,6 +71,8 @@ class Contract:
     artifacts: str
     """``s3://bucket`` or an absolute directory."""
     s3_endpoint_url: str | None
+    upload_grant: Grant | None
+    """In place of keys of S3."""
     redis_url: str | None
     log_first_seq: int
     deadline: datetime
@@ -112,6 +115,7 @@ def read_contract(env: Mapping[str, str], *, now: datetime) -> Contract:
         build_env=read.build_env("BUILD_ENV"),
         artifacts=read.artifacts("ARTIFACTS"),
         s3_endpoint_url=read.url("S3_ENDPOINT_URL", ("http://", "https://")),
+        upload_grant=read.grant("UPLOAD_GRANT"),
         redis_url=read.url("REDIS_URL", ("redis://", "rediss://", "unix://")),
         log_first_seq=read.whole("LOG_FIRST_SEQ", 1),
         deadline=read.instant("BUILD_DEADLINE", now + DEFAULT_TIMEOUT),
@@ -251,6 +255,14 @@ class _Reader:
         if value is not None and not value.startswith(schemes):
             self._mistake(name, f"must begin with {', '.join(schemes)}")
         return value
+
+    def grant(self, name: str) -> Grant | None:
+        value = self.text(name)
+        try:
+            return parse_grant(value) if value is not None else None
+        except ValueError:
+            self._mistake(name, "is not a grant of the server's")
+            return None
 
     def instant(self, name: str, default: datetime) -> datetime:
         value = self.text(name)

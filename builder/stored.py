@@ -10,4 +10,5 @@ class Stored:
 
     name: str
     bytes: int
-    modified: datetime
+    modified: datetime | None
+    """None where the store does not say."""

@@ -2,7 +2,8 @@
 
 Rooms, from the top down; imports point down only (``[tool.importlinter]`` in ``pyproject.toml``):
 
-    cli, demo       the command line
+    cli, demo, doctor, ecs_setup
+                    the command line
     app, lifecycle, reachable
                     one application, every resource's scope, and what is said where one is away
     web             routes, payloads, sessions, pages, the error table

@@ -16,6 +16,7 @@ import jinja2
 from aiohttp import web
 
 from scalemesh.accounts import Accounts
+from scalemesh.artifacts.store import GrantsUploads
 from scalemesh.auth.secretbox import SecretBox
 from scalemesh.auth.throttle import Throttle
 from scalemesh.builds.dispatcher import Dispatcher
@@ -106,13 +107,14 @@ def init_app(settings: Settings, resources: Resources, place: Place, *, alone: b
         BuildPlace(
             artifacts=resources.store.url,
             s3_endpoint_url=settings.s3_endpoint_url,
-            redis_url=resources.redis_url,
+            redis_url=settings.redis_builder or resources.redis_url,
             sandbox=place.sandbox,
             allow_local_repos=settings.allow_local_repos,
             examples=resources.examples,
             memory_bytes=settings.build_memory_mib * 1024 * 1024,
         ),
         site_url=settings.site_url,
+        grants=store if place.grants and isinstance(store := resources.store, GrantsUploads) else None,
     )
     dispatcher = Dispatcher(
         resources.pool,

@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, demo, settings-docs."""
+"""The command line: serve, migrate, demo, ecs-setup, doctor, settings-docs."""
 
 import argparse
 import asyncio
@@ -15,6 +15,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from scalemesh.app import CannotListen, listen, running_server
 from scalemesh.demo import DemoFailed, run_demo
+from scalemesh.doctor import run_doctor
+from scalemesh.ecs_setup.options import add_arguments
 from scalemesh.errors import ScaleMeshError
 from scalemesh.reachable import CannotReach, migrate_database
 from scalemesh.settings import Settings, SettingsError, load_settings
@@ -29,20 +31,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("serve", help="run the server (the default)")
     commands.add_parser("migrate", help="bring the database of DATABASE_URL up to date")
     commands.add_parser("demo", help="deploy an example app and fetch its page")
+    commands.add_parser("doctor", help="check each setting against the real thing")
+    add_arguments(commands.add_parser("ecs-setup", help="make what BUILDER=ecs needs in an AWS account"))
     commands.add_parser("settings-docs", help="print docs/settings.md")
     commands.add_parser(COMMAND)
-    command = parser.parse_args(arguments).command or "serve"
+    options = parser.parse_args(arguments)
+    command = options.command or "serve"
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
     if command == "settings-docs":
         print(settings_page(), end="")  # noqa: T201
         return 0
     try:
+        if command == "ecs-setup":
+            from scalemesh.ecs_setup.command import run_setup
+
+            uvloop.run(run_setup(options))
+            return 0
         settings = load_settings()
         if settings.access_log != "off":
             _write_to_stdout(logging.getLogger("scalemesh.access"))
         if command == "migrate":
             return uvloop.run(_migrate(settings))
+        if command == "doctor":
+            return uvloop.run(run_doctor(settings))
         if command == "demo":
             uvloop.run(run_demo(settings))
         elif command == COMMAND:

@@ -33,6 +33,11 @@ def build_log(project_id: ProjectID, deployment_id: DeploymentID, attempt: int) 
     return f"__output/{project_id}/{deployment_id}/{name}"
 
 
+def caches(project_id: ProjectID) -> str:
+    """What the key of every archive of the project's caches begins with."""
+    return f"__output/{project_id}/cache/"
+
+
 def log_stream(deployment_id: DeploymentID) -> str:
     """The Redis stream of a build's batches. An entry's id is ``{seq of its last line}-0``."""
     return f"build-log:{deployment_id}"

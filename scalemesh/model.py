@@ -118,6 +118,8 @@ class WaitCause(StrEnum):
     """Another build of its project."""
     RETRY = "retry"
     """The pause after a try that was interrupted."""
+    ROOM = "room"
+    """The pause after whoever runs builders had no room for it."""
     USER = "user"
     """Its user's other builds, which are as many as one user may have."""
     BUILDERS = "builders"

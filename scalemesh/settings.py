@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -29,6 +29,7 @@ from scalemesh.addresses import (
     redis_address,
     trusting_any_certificate,
 )
+from scalemesh.ecs_settings import mistakes_of_ecs
 from scalemesh.model import QueueLimits
 
 EMBEDDED_MAX_PROCESSES = 8
@@ -127,10 +128,39 @@ class Settings(BaseSettings):
         unset="files in `DATA_DIR`",
     )
     s3_endpoint_url: str = _setting("S3_ENDPOINT_URL", "", "An S3 that is not AWS: `https://s3.example.com`.")
-    builder: Literal["process", "docker"] = _setting(
+    builder: Literal["process", "docker", "ecs"] = _setting(
         "BUILDER",
         "process",
-        "Where builds run: a child process of the server, or a container each ([docker.md](docker.md)).",
+        "Where builds run: a child process of the server, a container each ([docker.md](docker.md)), or a "
+        "task of Amazon ECS each ([deploy-aws.md](deploy-aws.md)).",
+    )
+    redis_builder_url: str = _setting(
+        "REDIS_BUILDER_URL",
+        "",
+        "What builders write their log with: `REDIS_URL` of a Redis user who can do nothing else. Required "
+        "with `BUILDER=ecs`.",
+        unset="`REDIS_URL`",
+    )
+    ecs_cluster: str = _setting("ECS_CLUSTER", "", "`BUILDER=ecs`: the cluster. Required with it.")
+    ecs_task_definition: str = _setting(
+        "ECS_TASK_DEFINITION", "", "`BUILDER=ecs`: `family` or `family:revision`. Required with it."
+    )
+    ecs_container_name: str = _setting(
+        "ECS_CONTAINER_NAME", "builder", "`BUILDER=ecs`: the builder's container in the task definition."
+    )
+    ecs_subnets: CommaList = _setting(
+        "ECS_SUBNETS", (), "`BUILDER=ecs`: `subnet-…,subnet-…`; required for Fargate.", unset="none"
+    )
+    ecs_security_groups: CommaList = _setting(
+        "ECS_SECURITY_GROUPS", (), "`BUILDER=ecs`: `sg-…,sg-…`.", unset="the VPC's default one"
+    )
+    ecs_assign_public_ip: bool = _setting(
+        "ECS_ASSIGN_PUBLIC_IP",
+        False,
+        "`BUILDER=ecs`: `1` in subnets whose way out is an internet gateway.",
+    )
+    ecs_launch_type: Literal["FARGATE", "FARGATE_SPOT", "EC2"] = _setting(
+        "ECS_LAUNCH_TYPE", "FARGATE", "`BUILDER=ecs`: what tasks run on."
     )
     docker_host: str = _setting(
         "DOCKER_HOST",
@@ -149,7 +179,7 @@ class Settings(BaseSettings):
     build_timeout_s: int = _setting("BUILD_TIMEOUT_S", 900, "How long a build may take.", ge=10, le=6 * 3600)
     # A build uses about one core and up to a gigabyte; two keep a small machine responsive.
     build_concurrency: int = _setting(
-        "BUILD_CONCURRENCY", 2, "Builds at once, of all servers on one database.", ge=1, le=64
+        "BUILD_CONCURRENCY", 2, "Builds at once, of all servers on one database.", ge=1, le=1000
     )
     # One person's twenty pushes leave room for everybody else's one.
     builds_per_user: int = _setting("BUILDS_PER_USER", 2, "Of these, one user's at once.", ge=1, le=64)
@@ -262,7 +292,7 @@ class Settings(BaseSettings):
             raise ValueError("DATABASE_URL names another database: set one of them")
         return address
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "redis_builder_url")
     @classmethod
     def _redis_is_one(cls, value: str) -> str:
         return redis_address(value) if value else ""
@@ -353,6 +383,22 @@ class Settings(BaseSettings):
         values["SITES_DOMAIN"] = values.get("SITES_DOMAIN") or f"localhost:{port}"
         return values
 
+    @model_validator(mode="after")
+    def _tasks_reach_what_they_need(self) -> Self:
+        if self.builder == "ecs":
+            given = {
+                "ECS_CLUSTER": (self.ecs_cluster,),
+                "ECS_TASK_DEFINITION": (self.ecs_task_definition,),
+                "ECS_SUBNETS": self.ecs_subnets,
+                "ECS_SECURITY_GROUPS": self.ecs_security_groups,
+                "S3_BUCKET": (self.s3_bucket,),
+                "REDIS_URL": (self.redis_url,),
+                "REDIS_BUILDER_URL": (self.redis_builder_url,),
+            }
+            if mistakes := mistakes_of_ecs(given, launch_type=self.ecs_launch_type):
+                raise ValueError("\n".join(mistakes))
+        return self
+
     @property
     def database(self) -> str:
         """The configured database's URL, or an empty string where the embedded one is to start."""
@@ -378,7 +424,15 @@ class Settings(BaseSettings):
     @property
     def redis(self) -> str:
         """The configured Redis's URL with what REDIS_TLS_VERIFY adds, or an empty string."""
-        return self.redis_url if self.redis_tls_verify else trusting_any_certificate(self.redis_url)
+        return self._as_trusted(self.redis_url)
+
+    @property
+    def redis_builder(self) -> str:
+        """The same of REDIS_BUILDER_URL."""
+        return self._as_trusted(self.redis_builder_url)
+
+    def _as_trusted(self, url: str) -> str:
+        return url if self.redis_tls_verify or not url else trusting_any_certificate(url)
 
     @property
     def listens_on_loopback_only(self) -> bool:
@@ -421,6 +475,8 @@ def _describe(mistake: ErrorDetails) -> str:
     sentence = mistake["msg"].removeprefix("Value error, ")
     if mistake["type"] == "int_parsing":
         sentence = "give a whole number"
+    if not mistake["loc"]:
+        return sentence  # of several settings, which it names
     name = str(mistake["loc"][0])
     # A mistake in a default is told by the field's own name.
     field = Settings.model_fields.get(name)

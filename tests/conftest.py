@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import uvloop
 
 from tests.artifacts.s3_server import s3_server
+from tests.parts.aws import aws, moto_url
 from tests.parts.browser import chromium
 from tests.parts.containers import docker_host
 from tests.parts.databases import database, migrated_template, postgres_dsn, redis_url, servers
@@ -14,11 +15,13 @@ from tests.parts.leftovers import no_process_is_left_behind
 from tests.parts.server import new_server, server, stranger, user, visitor
 
 __all__ = [
+    "aws",
     "chromium",
     "database",
     "docker_host",
     "git_server",
     "migrated_template",
+    "moto_url",
     "new_server",
     "no_process_is_left_behind",
     "postgres_dsn",

@@ -91,6 +91,34 @@ def test_a_setting_that_cannot_be_used_is_named(given: dict[str, object], named:
         load_settings(**given)
 
 
+def test_what_tasks_of_ecs_need_is_reported_together() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(BUILDER="ecs", ECS_SECURITY_GROUPS="default,sg-0a1b", REDIS_URL="unix:///redis.sock")
+    assert [line.split(":")[0] for line in str(refused.value).splitlines()] == [
+        "ECS_CLUSTER",
+        "ECS_TASK_DEFINITION",
+        "S3_BUCKET",
+        "REDIS_BUILDER_URL",
+        "ECS_SUBNETS",
+        "ECS_SECURITY_GROUPS",
+        "REDIS_URL",
+    ]
+
+
+def test_tasks_of_ecs_with_all_that_they_need() -> None:
+    settings = load_settings(
+        BUILDER="ecs",
+        ECS_CLUSTER="arn:aws:ecs:eu-central-1:1:cluster/mesh",
+        ECS_TASK_DEFINITION="builder:7",
+        ECS_SUBNETS="subnet-0a1b, subnet-0c2d",
+        S3_BUCKET="sites",
+        REDIS_URL="rediss://redis:6379",
+        REDIS_BUILDER_URL="rediss://builder:x@redis:6379",
+    )
+    assert settings.ecs_subnets == ("subnet-0a1b", "subnet-0c2d")
+    assert settings.ecs_launch_type == "FARGATE"
+
+
 def test_a_database_may_be_given_in_words() -> None:
     words = "host=db user=ada password=p@ss dbname=mesh port=5433 sslmode=require TimeZone=UTC"
     settings = load_settings(DBURI=words, **KEY)

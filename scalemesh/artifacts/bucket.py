@@ -115,7 +115,7 @@ class Bucket:
         url = f"{self.address.url}/{quote(key, safe='/~')}"
         signed = AWSRequest(method, url, headers)
         signed.context["sha256"] = content_sha256
-        credentials = await self._credentials()
+        credentials = await self.credentials()
         _Signer(credentials, self.address.service, self.address.region).add_auth(signed)
         answer = await self._http.request(
             method,
@@ -129,7 +129,8 @@ class Bucket:
                 raise await _refusal(method, answer)
         return answer
 
-    async def _credentials(self) -> Any:
+    async def credentials(self) -> Any:
+        """As they are now. Raises ``NoCredentialsError``."""
         credentials = await self._session.get_credentials()
         if credentials is None:
             raise NoCredentialsError

@@ -1,14 +1,18 @@
 """The artifact store as a bucket of any S3, whose connections and waits are bounded."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import aiohttp
 from botocore.exceptions import ClientError
 
+from scalemesh import keys
 from scalemesh.artifacts.bucket import ERRORS, Bucket, open_bucket
+from scalemesh.artifacts.grants import make_grant
 from scalemesh.artifacts.store import (
     CHUNK_BYTES,
     ArtifactNotFound,
@@ -19,9 +23,14 @@ from scalemesh.artifacts.store import (
     check_prefix,
     check_range,
 )
+from scalemesh.model import DeploymentID, ProjectID
 
 CALL_TIMEOUT_S = 15
 """From asking until S3's first byte, with the queue for a connection and the retries inside it."""
+
+MAX_CACHES = 8
+MAX_CACHES_BYTES = 2 * 1024**3
+"""Of a project, as the builder's contract has it."""
 
 DELETE_BATCH_KEYS = 1000  # S3's limit for one DeleteObjects
 
@@ -106,6 +115,31 @@ class S3Store:
                     await self._delete(keys)
                     deleted += len(keys)
         return deleted
+
+    async def grant(self, project_id: ProjectID, previous: DeploymentID | None, deadline: datetime) -> str:
+        with _translated():
+            readable = await self._kept_caches(project_id)
+            if previous is not None:
+                readable.append(keys.manifest(project_id, previous))
+            return await make_grant(
+                self._bucket,
+                prefix=keys.project_prefix(project_id),
+                readable=readable,
+                now=datetime.now(UTC),
+                deadline=deadline,
+            )
+
+    async def _kept_caches(self, project_id: ProjectID) -> list[str]:
+        """The newest archives. The others are deleted here, since no grant lets a builder do it."""
+        answer = await self._bucket.client.list_objects_v2(
+            Bucket=self._bucket.name, Prefix=keys.caches(project_id)
+        )
+        found = sorted(answer.get("Contents", ()), key=lambda item: item["LastModified"], reverse=True)
+        sizes = itertools.accumulate(item["Size"] for item in found)
+        fits = [number < MAX_CACHES and total <= MAX_CACHES_BYTES for number, total in enumerate(sizes)]
+        if evicted := [{"Key": item["Key"]} for item, kept in zip(found, fits, strict=True) if not kept]:
+            await self._delete(evicted)
+        return [item["Key"] for item, kept in zip(found, fits, strict=True) if kept]
 
     async def check(self) -> None:
         with _translated():

@@ -4,7 +4,10 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from datetime import datetime
+from typing import BinaryIO, Protocol, runtime_checkable
+
+from scalemesh.model import DeploymentID, ProjectID
 
 CHUNK_BYTES = 64 * 1024
 """What a reader holds in memory at once: the size at which aiohttp's transport asks a writer to wait."""
@@ -101,6 +104,19 @@ class ArtifactStore(Protocol):
 
     async def check(self) -> None:
         """Return if the store answers and would take a write, as far as that can be told cheaply."""
+
+
+@runtime_checkable
+class GrantsUploads(Protocol):
+    """A store whose keys a builder need not have."""
+
+    async def grant(self, project_id: ProjectID, previous: DeploymentID | None, deadline: datetime) -> str:
+        """The builder contract's UPLOAD_GRANT.
+
+        It reaches the project's keys alone: writes all of them, reads the manifest of ``previous`` and the
+        caches, and ends shortly after ``deadline``. Caches that are too many are deleted. Raises
+        ``StoreUnavailable``.
+        """
 
 
 def check_key(key: str) -> str:

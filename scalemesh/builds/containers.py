@@ -43,18 +43,10 @@ _TMP = f"rw,exec,nosuid,nodev,mode=1777,size={256 * _MIB}"
 
 _CPU_PERIOD_US = 100_000
 
-# As for a child process: how to get out of this network and into the store. Files that such a variable
-# names are the host's, and the container has none of them.
+# As for a child process: how to get out of this network. Into the store a grant leads. Files that such a
+# variable names are the host's, and the container has none of them.
 _PASSED_ON_ANY_CASE = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "npm_config_registry")
-_PASSED_ON = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "YARN_REGISTRY",
-    "YARN_NPM_REGISTRY_SERVER",
-)
+_PASSED_ON = ("YARN_REGISTRY", "YARN_NPM_REGISTRY_SERVER")
 
 
 @dataclass(frozen=True, slots=True)

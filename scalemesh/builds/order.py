@@ -37,6 +37,7 @@ def builder_environment(
     git_token: str | None,
     site_url: str,
     first_seq: int,
+    upload_grant: str | None = None,
 ) -> dict[str, str]:
     """Variables without a value are left out: the builder has its own defaults for them."""
     example = example_repository(place.examples, claim.git_url)
@@ -58,6 +59,7 @@ def builder_environment(
         "PREVIOUS_DEPLOYMENT_ID": claim.production_id or "",
         "ARTIFACTS": place.artifacts,
         "S3_ENDPOINT_URL": place.s3_endpoint_url,
+        "UPLOAD_GRANT": upload_grant or "",
         "REDIS_URL": place.redis_url,
         "LOG_FIRST_SEQ": str(first_seq),
         "BUILD_DEADLINE": claim.deadline.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

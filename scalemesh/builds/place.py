@@ -8,27 +8,36 @@ from scalemesh.builds.containers import ContainerPlace, installation_name
 from scalemesh.builds.isolation import choose_sandbox
 from scalemesh.builds.launcher import Launcher
 from scalemesh.builds.process import open_process_launcher
+from scalemesh.builds.tasks import TaskPlace
 from scalemesh.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """``sandbox`` is the builder contract's BUILD_SANDBOX."""
+    """``sandbox`` is the builder contract's BUILD_SANDBOX; ``grants``: builders get no key of S3."""
 
     launcher: Launcher
     sandbox: str
+    grants: bool
 
 
 @asynccontextmanager
 async def open_place(settings: Settings, *, standby: bool) -> AsyncIterator[Place]:
     """The launcher of BUILDER, where it has any with a builder that stands by.
 
-    Raises CannotIsolate and CannotUseDocker, with the fix in the sentence.
+    Raises CannotIsolate, CannotUseDocker and CannotUseECS, with the fix in the sentence.
     """
     if settings.builder == "process":
         sandbox = await choose_sandbox(settings)
         async with open_process_launcher(standby=standby) as launcher:
-            yield Place(launcher, sandbox)
+            yield Place(launcher, sandbox, grants=False)
+        return
+    if settings.builder == "ecs":
+        # As for Docker below.
+        from scalemesh.builds.ecs import open_ecs_launcher
+
+        async with open_ecs_launcher(ecs_place(settings)) as launcher:
+            yield Place(launcher, "none", grants=True)
         return
     # Its client is half a megabyte that only this way of building needs.
     from scalemesh.builds.docker import open_docker_launcher
@@ -37,9 +46,24 @@ async def open_place(settings: Settings, *, standby: bool) -> AsyncIterator[Plac
         image=settings.builder_image,
         network=settings.docker_network,
         cpus=settings.build_cpus,
-        installation=installation_name(
-            settings.s3_bucket or str(settings.data_dir.resolve()), settings.s3_endpoint_url
-        ),
+        installation=_installation(settings),
     )
     async with open_docker_launcher(settings.docker_host, place) as launcher:
-        yield Place(launcher, "none")
+        yield Place(launcher, "none", grants=True)
+
+
+def ecs_place(settings: Settings) -> TaskPlace:
+    return TaskPlace(
+        cluster=settings.ecs_cluster,
+        task_definition=settings.ecs_task_definition,
+        container=settings.ecs_container_name,
+        subnets=settings.ecs_subnets,
+        security_groups=settings.ecs_security_groups,
+        assign_public_ip=settings.ecs_assign_public_ip,
+        launch_type=settings.ecs_launch_type,
+        installation=_installation(settings),
+    )
+
+
+def _installation(settings: Settings) -> str:
+    return installation_name(settings.s3_bucket or str(settings.data_dir.resolve()), settings.s3_endpoint_url)

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
+from scalemesh.artifacts.store import ArtifactStore, GrantsUploads, StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox, SecretUnreadable
 from scalemesh.builds.counters import BuildCounters
-from scalemesh.builds.launcher import BuildID, Launcher, LaunchFailed, RunningBuild
+from scalemesh.builds.launcher import BuildID, LaunchDelayed, Launcher, LaunchFailed, RunningBuild
 from scalemesh.builds.order import BuildPlace, builder_environment, site_label
 from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, decide_outcome
 from scalemesh.db import queue
@@ -43,6 +43,8 @@ _LOST_OR_AWAY: tuple[type[Exception], ...] = (LostLease, *_AWAY)
 
 # Of a server that stops; a restart should not wait for a Postgres or a store that is away.
 _GIVE_BACK_S = 5.0
+# A store that does not answer now; no build could end well without it.
+_STORE_AWAY = timedelta(seconds=5)
 # The builder ends itself at its deadline; one that is still there after this is stopped.
 _DEADLINE_GRACE_S = 10.0
 # After its site is live; the builder itself gives up before.
@@ -55,7 +57,10 @@ _REDIS_TRIES = 5
 
 
 class Worker:
-    """``site_url`` gives a site's address by the first label of its host."""
+    """``site_url`` gives a site's address by the first label of its host.
+
+    ``grants`` is the store where its builders get a grant instead of keys.
+    """
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class Worker:
         place: BuildPlace,
         *,
         site_url: Callable[[str], str],
+        grants: GrantsUploads | None = None,
     ) -> None:
         self._pool = pool
         self._redis = redis
@@ -75,6 +81,7 @@ class Worker:
         self._secrets = secrets
         self._place = place
         self._site_url = site_url
+        self._grants = grants
         self._announcer = Announcer(redis)
         self.counters = BuildCounters()
 
@@ -131,6 +138,7 @@ class Worker:
                 git_token=self._secrets.open_token(claim.access_token_encrypted),
                 site_url=self._site_url(site_label(claim)),
                 first_seq=await self._first_seq(claim),
+                upload_grant=await self._upload_grant(claim),
             )
             running = await self._launcher.launch(claim.deployment_id, environment)
         except SecretUnreadable as error:
@@ -140,7 +148,14 @@ class Worker:
             return None
         except LaunchFailed as error:
             logger.error("could not launch a builder: %s", error)  # noqa: TRY400 - the message says it all
-            await self._announce(claim, await self.conclude(claim))
+            await self._announce(claim, await self.conclude(claim, error.failure))
+            return None
+        except LaunchDelayed as error:
+            logger.warning("deployment %s waits: %s", claim.deployment_id, error)
+            after = error.after
+            await self._announce(
+                claim, await _persistently(lambda: queue.put_back(self._pool, claim, after=after))
+            )
             return None
         return await self._follow(claim, running)
 
@@ -268,6 +283,14 @@ class Worker:
         except RedisError as error:
             logger.warning("open consoles miss the last line of %s: %s", claim.deployment_id, error)
         return [*lines, last]
+
+    async def _upload_grant(self, claim: Claim) -> str | None:
+        if self._grants is None:
+            return None
+        try:
+            return await self._grants.grant(claim.project_id, claim.production_id, claim.deadline)
+        except StoreUnavailable as error:
+            raise LaunchDelayed(f"the store gives no grant: {error}", _STORE_AWAY) from error
 
     async def _first_seq(self, claim: Claim) -> int:
         """1, or on a later attempt the number after the last line that an earlier one wrote."""

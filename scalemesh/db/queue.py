@@ -367,3 +367,34 @@ async def requeue(pool: Pool, claim: Claim, *, after: timedelta) -> Status:
     if status is None:
         raise LostLease
     return Status(status)
+
+
+async def put_back(pool: Pool, claim: Claim, *, after: timedelta) -> Status:
+    """As ``requeue``, of an attempt that never began: it does not count, and no time of the build has passed.
+
+    Raises LostLease.
+    """
+    status = await pool.fetchval(
+        """
+        UPDATE deployments
+        SET status = CASE WHEN cancel_wanted THEN 'canceled' ELSE 'queued' END,
+            finished_at = CASE WHEN cancel_wanted THEN now() END,
+            worker = NULL, lease_until = NULL,
+            attempt = attempt - 1,
+            started_at = CASE WHEN attempt > 1 THEN started_at END,
+            deadline_at = NULL,
+            retry_at = now() + $4::interval * (0.5 + random())
+        WHERE id = $1
+          AND attempt = $2
+          AND worker = $3
+          AND status = 'building'
+        RETURNING status
+        """,
+        claim.deployment_id,
+        claim.attempt,
+        claim.worker,
+        after,
+    )
+    if status is None:
+        raise LostLease
+    return Status(status)

@@ -28,6 +28,7 @@ LINE = """
             users.served_at,
             coalesce(running_of_user.builds, 0) AS user_running,
             coalesce(deployments.retry_at > now(), false) AS resting,
+            deployments.attempt > 0 AS begun,
             row_number() OVER (
                 PARTITION BY projects.user_id ORDER BY deployments.created_at, deployments.id
             ) AS turn
@@ -42,6 +43,7 @@ LINE = """
             user_id,
             user_running,
             resting,
+            begun,
             EXISTS (SELECT FROM running WHERE running.project_id = queued.project_id) AS project_busy,
             (SELECT count(*) FROM running) AS running,
             row_number() OVER (
@@ -94,7 +96,8 @@ async def list_waiting(
             position,
             CASE
                 WHEN project_busy THEN 'project'
-                WHEN resting THEN 'retry'
+                WHEN resting AND begun THEN 'retry'
+                WHEN resting THEN 'room'
                 WHEN user_running >= $2 THEN 'user'
                 WHEN running >= $1 THEN 'builders'
                 ELSE 'nothing'

@@ -77,6 +77,7 @@ def _waiting(deployment: Deployment, settings: Settings) -> Json | None:
     because = {
         WaitCause.PROJECT: "Another build of this project is running.",
         WaitCause.RETRY: "The last try was interrupted; the next one begins in a few seconds.",
+        WaitCause.ROOM: "There is no room for another builder now; it is asked for again every few seconds.",
         WaitCause.USER: f"You have {settings.builds_per_user} running already, as many as one user may.",
         WaitCause.BUILDERS: "Every builder is busy with another build.",
         WaitCause.NOTHING: "A builder takes it in a moment.",

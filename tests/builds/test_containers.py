@@ -103,9 +103,7 @@ def test_with_s3_and_a_redis_elsewhere_nothing_of_the_host_is_mounted() -> None:
     assert request["HostConfig"]["Mounts"] == [{"Type": "volume", "Target": "/work"}]
     assert "ARTIFACTS=s3://sites" in request["Env"]
     assert "REDIS_URL=rediss://u:p@redis:6380/0" in request["Env"]
-    assert {"AWS_ACCESS_KEY_ID=id", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=eu-west-1"} <= set(
-        request["Env"]
-    )
+    assert not any(variable.startswith("AWS_") for variable in request["Env"])
     assert artifacts_directory(environment) is None
 
 

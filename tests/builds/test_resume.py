@@ -6,24 +6,18 @@ The launcher here keeps its builds in this process; ``test_docker`` has real con
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from scalemesh.artifacts import DirectoryStore
-from scalemesh.auth.secretbox import SecretBox
-from scalemesh.builds.dispatcher import Dispatcher
 from scalemesh.builds.launcher import BuildID, LauncherAway, RunningBuild
-from scalemesh.builds.order import BuildPlace
-from scalemesh.builds.worker import Worker
 from scalemesh.db.deployments import request_cancel
 from scalemesh.db.pool import Pool
 from scalemesh.db.queue import Claim
-from scalemesh.logs.archive import BuildLog, BuildResult, write_build_log
-from scalemesh.logs.events import Announcer
-from scalemesh.model import DeploymentID, Failure, LogLine, QueueLimits
+from scalemesh.model import DeploymentID, Failure
+from tests.builds.fleet import Fleet
 from tests.db.rows import Rows
 from tests.parts.server import eventually
 
@@ -73,68 +67,13 @@ class KeptBuilds:
         del self.builds[build]
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """Fleet of one database and one launcher, started and ended at will."""
-
-    rows: Rows
-    redis: Redis
-    redis_url: str
-    store: DirectoryStore
-    launcher: KeptBuilds
-
-    def dispatcher(self, *, concurrency: int = 0) -> Dispatcher:
-        worker = Worker(
-            self.rows.pool,
-            self.redis,
-            self.store,
-            self.launcher,
-            SecretBox("a key for tests only"),
-            BuildPlace(
-                artifacts=self.store.url,
-                s3_endpoint_url="",
-                redis_url=self.redis_url,
-                sandbox="none",
-                allow_local_repos=False,
-                examples=Path("/nonexistent"),
-            ),
-            site_url=lambda slug: f"http://{slug}.localhost",
-        )
-        announcer = Announcer(self.redis)
-        return Dispatcher(
-            self.rows.pool,
-            self.store,
-            worker,
-            announcer,
-            limits=QueueLimits(builds=concurrency, builds_per_user=1),
-            build_timeout=timedelta(seconds=60),
-            queue_timeout=timedelta(hours=1),
-            alone=False,
-        )
-
-    async def publish(self, claim: Claim) -> None:
-        """As the builder does at its end."""
-        result = BuildResult(claim.attempt, 0, "c" * 40, "One", "static", 2, 30, None)
-        log = BuildLog([LogLine(1, "t", "system", "publish", "Published.")], result)
-        await write_build_log(self.store, claim.project_id, claim.deployment_id, claim.attempt, log)
-
-    async def until(self, claim: Claim, status: str) -> None:
-        await eventually(lambda: self.rows.status(claim.deployment_id), lambda seen: seen == status)
-
-    async def taken(self, claim: Claim) -> None:
-        """Waits until another worker than the claim's has it."""
-        await eventually(
-            lambda: self.rows.row(claim.deployment_id), lambda row: row["worker"] not in (None, claim.worker)
-        )
-
-
 @pytest.fixture
-async def fleet(pool: Pool, rows: Rows, redis_url: str, tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(pool: Pool, rows: Rows, redis_url: str, tmp_path: Path) -> AsyncIterator[Fleet[KeptBuilds]]:
     async with Redis.from_url(redis_url) as redis:
         yield Fleet(rows, redis, redis_url, DirectoryStore(tmp_path), KeptBuilds())
 
 
-async def lost(fleet: Fleet, build: KeptBuild | None) -> Claim:
+async def lost(fleet: Fleet[KeptBuilds], build: KeptBuild | None) -> Claim:
     """A deployment whose server is gone, and what the launcher still has of it."""
     claim = await fleet.rows.building(await fleet.rows.project())
     if build is not None:
@@ -143,7 +82,7 @@ async def lost(fleet: Fleet, build: KeptBuild | None) -> Claim:
     return claim
 
 
-async def test_a_build_that_still_runs_is_followed_to_its_end(fleet: Fleet) -> None:
+async def test_a_build_that_still_runs_is_followed_to_its_end(fleet: Fleet[KeptBuilds]) -> None:
     build = KeptBuild()
     claim = await lost(fleet, build)
     async with fleet.dispatcher().running():
@@ -156,13 +95,13 @@ async def test_a_build_that_still_runs_is_followed_to_its_end(fleet: Fleet) -> N
     assert build.stopped == [False]
 
 
-async def test_one_that_is_gone_is_built_again(fleet: Fleet) -> None:
+async def test_one_that_is_gone_is_built_again(fleet: Fleet[KeptBuilds]) -> None:
     claim = await lost(fleet, None)
     async with fleet.dispatcher().running():
         await fleet.until(claim, "queued")
 
 
-async def test_one_whose_cancel_is_wanted_is_stopped(fleet: Fleet) -> None:
+async def test_one_whose_cancel_is_wanted_is_stopped(fleet: Fleet[KeptBuilds]) -> None:
     build = KeptBuild()
     project = await fleet.rows.project()
     claim = await fleet.rows.building(project)
@@ -174,7 +113,7 @@ async def test_one_whose_cancel_is_wanted_is_stopped(fleet: Fleet) -> None:
     assert build.stopped[0] is True
 
 
-async def test_what_the_launcher_knows_of_the_end_is_the_reason(fleet: Fleet) -> None:
+async def test_what_the_launcher_knows_of_the_end_is_the_reason(fleet: Fleet[KeptBuilds]) -> None:
     build = KeptBuild(failure=GREEDY)
     build.ended.set()
     claim = await lost(fleet, build)
@@ -184,7 +123,7 @@ async def test_what_the_launcher_knows_of_the_end_is_the_reason(fleet: Fleet) ->
     assert (row["error_code"], row["attempt"]) == ("out_of_memory", 1)
 
 
-async def test_a_server_that_ends_leaves_its_builds_to_the_next_one_at_once(fleet: Fleet) -> None:
+async def test_a_server_that_ends_leaves_its_builds_to_the_next_one_at_once(fleet: Fleet[KeptBuilds]) -> None:
     deployment = await fleet.rows.deployment(await fleet.rows.project())
     async with fleet.dispatcher(concurrency=1).running():
         await eventually(lambda: fleet.launcher.builds)
@@ -198,7 +137,7 @@ async def test_a_server_that_ends_leaves_its_builds_to_the_next_one_at_once(flee
     assert (build.left, build.stopped) == (2, [])
 
 
-async def test_while_the_launcher_is_away_nothing_is_decided(fleet: Fleet) -> None:
+async def test_while_the_launcher_is_away_nothing_is_decided(fleet: Fleet[KeptBuilds]) -> None:
     fleet.launcher.away = True
     claim = await lost(fleet, KeptBuild())
     async with fleet.dispatcher().running():
@@ -206,7 +145,7 @@ async def test_while_the_launcher_is_away_nothing_is_decided(fleet: Fleet) -> No
     assert await fleet.rows.status(claim.deployment_id) == "building"
 
 
-async def test_what_no_worker_will_ask_for_is_removed(fleet: Fleet) -> None:
+async def test_what_no_worker_will_ask_for_is_removed(fleet: Fleet[KeptBuilds]) -> None:
     claim = await fleet.rows.building(await fleet.rows.project())
     wanted = BuildID(claim.deployment_id, claim.attempt)
     earlier = BuildID(claim.deployment_id, claim.attempt + 1)

@@ -16,6 +16,7 @@ from scalemesh.db.queue import (
     mark_canceled,
     mark_failed,
     mark_published,
+    put_back,
     renew_lease,
     requeue,
     shorten_leases,
@@ -30,6 +31,7 @@ WRITES: dict[str, Callable[[Pool, Claim], Awaitable[object]]] = {
     "failed": lambda pool, claim: mark_failed(pool, claim, BROKEN, FACTS),
     "canceled": lambda pool, claim: mark_canceled(pool, claim, FACTS),
     "requeue": lambda pool, claim: requeue(pool, claim, after=timedelta(0)),
+    "put back": lambda pool, claim: put_back(pool, claim, after=timedelta(0)),
 }
 
 
@@ -146,6 +148,15 @@ async def test_what_is_given_back_is_queued_and_keeps_when_it_started(pool: Pool
     assert await requeue(pool, claim, after=timedelta(0)) is Status.QUEUED
     after = await rows.row(claim.deployment_id)
     assert after == {**before, "status": "queued", "worker": None, "lease_until": None, "retry_at": ANY}
+
+
+async def test_what_never_began_is_put_back_as_if_it_had_not_been_claimed(pool: Pool, rows: Rows) -> None:
+    queued = await rows.deployment(await rows.project())
+    before = await rows.row(queued.id)
+    claim = await rows.claim()
+    assert claim is not None
+    assert await put_back(pool, claim, after=timedelta(0)) is Status.QUEUED
+    assert await rows.row(queued.id) == {**before, "retry_at": ANY}
 
 
 async def test_leases_are_shortened_and_never_lengthened(pool: Pool, rows: Rows) -> None:

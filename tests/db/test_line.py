@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from scalemesh.db.pool import Pool
-from scalemesh.db.queue import expire_waiting, mark_failed, requeue
+from scalemesh.db.queue import expire_waiting, mark_failed, put_back, requeue
 from scalemesh.db.waiting import list_waiting
 from scalemesh.model import DeploymentID, QueueLimits, UserID, WaitCause
 from tests.db.rows import BROKEN, FACTS, Rows
@@ -68,6 +68,14 @@ async def test_each_queued_deployment_says_what_it_waits_for(pool: Pool, rows: R
     [third] = await one_of_each(rows, await rows.user(), 1)
     assert (await list_waiting(pool, [third], TWO))[third].cause is WaitCause.BUILDERS
     assert await list_waiting(pool, [next_one], TWO) == {}
+
+
+async def test_what_finds_no_room_waits_and_says_so(pool: Pool, rows: Rows) -> None:
+    claim = await rows.building(await rows.project())
+    await put_back(pool, claim, after=timedelta(minutes=2))
+    places = await list_waiting(pool, [claim.deployment_id], TWO)
+    assert places[claim.deployment_id].cause is WaitCause.ROOM
+    assert await rows.claim() is None
 
 
 async def test_what_was_interrupted_waits_before_it_is_tried_again_and_says_so(
