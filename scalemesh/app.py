@@ -50,7 +50,7 @@ from scalemesh.sites import (
 from scalemesh.web import filters, front
 from scalemesh.web.body import MAX_BODY_BYTES
 from scalemesh.web.errors import tell_errors
-from scalemesh.web.logs import CONSOLES, Consoles, close_consoles
+from scalemesh.web.log_readers import READERS, Readers, close_readers
 from scalemesh.web.routes import add_routes
 from scalemesh.web.services import SERVICES, Services
 from scalemesh.web.sessions import cookie_storage
@@ -145,11 +145,11 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
         },
     )
     app[SITES] = sites
-    app[CONSOLES] = Consoles()
+    app[READERS] = Readers()
     add_routes(app)
     _add_pages(app)
     app.on_response_prepare.append(front.on_prepare)
-    app.on_shutdown.append(close_consoles)
+    app.on_shutdown.append(close_readers)
 
     async def follow_logs(_app: web.Application) -> AsyncIterator[None]:
         async with subscriber(resources.listening, hub, [sites.routes]):

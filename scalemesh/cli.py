@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, demo."""
+"""The command line: serve, migrate, demo, logs."""
 
 import argparse
 import asyncio
@@ -11,6 +11,7 @@ import asyncpg
 import uvloop
 from aiohttp.http_exceptions import HttpProcessingError
 
+from scalemesh import print_log
 from scalemesh.app import CannotListen, listen, running_server
 from scalemesh.db.migrate import migrate
 from scalemesh.demo import DemoFailed, run_demo
@@ -25,13 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("serve", help="run the server (the default)")
     commands.add_parser("migrate", help="bring the database of DATABASE_URL up to date")
     commands.add_parser("demo", help="deploy an example app and fetch its page")
-    command = parser.parse_args(arguments).command or "serve"
+    print_log.add_command(commands)
+    options = parser.parse_args(arguments)
+    command = options.command or "serve"
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
     try:
         settings = load_settings()
         if command == "migrate":
             return uvloop.run(_migrate(settings))
+        if command == print_log.COMMAND:
+            return uvloop.run(print_log.run_command(options, settings.public_url))
         if command == "demo":
             uvloop.run(run_demo(settings))
         else:
@@ -40,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except SettingsError as error:
         return _fail(f"The settings can't be used:\n{error}")
-    except (CannotListen, ScaleMeshError, DemoFailed) as error:
+    except (CannotListen, ScaleMeshError, DemoFailed, print_log.LogNotPrinted) as error:
         return _fail(str(error))
     except (OSError, asyncpg.PostgresError) as error:
         return _fail(f"The database of DATABASE_URL can't be used: {error}")
