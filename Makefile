@@ -20,7 +20,7 @@ BUILD_IMAGE ?= $(if $(shell docker ps >/dev/null 2>&1 && echo yes),docker build,
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-faults test-containers builder-image check bench bench-builds clean browser
+.PHONY: help run demo test test-faults test-containers builder-image check bench bench-builds bench-logs clean browser
 
 help:
 	@echo 'make run     start Scale Mesh on http://localhost:9000'
@@ -32,6 +32,7 @@ help:
 	@echo 'make check   run ruff, mypy and import-linter'
 	@echo 'make bench   measure speed and memory'
 	@echo 'make bench-builds  measure builds against the same commands by hand, large uploads, a long queue'
+	@echo 'make bench-logs  measure the live log under a thousand watchers'
 	@echo 'make clean   remove .venv and every cache; data in .scalemesh stays'
 
 run: $(INSTALLED)
@@ -67,6 +68,9 @@ bench: $(INSTALLED)
 
 bench-builds: $(INSTALLED)
 	$(RUN) -m bench builds
+
+bench-logs: $(INSTALLED)
+	$(RUN) -m bench logs
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

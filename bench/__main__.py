@@ -1,11 +1,11 @@
-"""``make bench`` and ``make bench-builds``: every figure with the bound it is held to. Several minutes."""
+"""``make bench``, ``bench-builds`` and ``bench-logs``: every figure with its bound. Several minutes."""
 
 import asyncio
 import sys
 
-from bench import builds, first_deploy, hot
+from bench import builds, first_deploy, hot, logs
 
-_MEASURES = {"all": first_deploy.measure, "builds": builds.measure, "hot": hot.measure}
+_MEASURES = {"all": first_deploy.measure, "builds": builds.measure, "hot": hot.measure, "logs": logs.measure}
 
 
 def main() -> int:

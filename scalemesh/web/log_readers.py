@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -22,15 +23,24 @@ logger = logging.getLogger(__name__)
 
 # A client that takes nothing for this long is not reading; it may come back with after=SEQ.
 SEND_TIMEOUT_S = 8.0
+# A buffer that was empty takes this much without making its writer wait: half of where transports begin to.
+_AT_ONCE_BYTES = 32 * 1024
 # What a closing socket has not taken by then, the close frame too, it never will.
 CLOSE_TIMEOUT_S = 1.5
-# Browsers send pongs by themselves; one that doesn't is gone without having said so. Proxies close a
-# response that is silent for a minute, so one of server-sent events says a word as often.
+# What the kernel may hold for a client that reads slowly or not at all. Its own choice is several MiB, behind
+# which a ping waits longer than a client that is there takes to answer one.
+SEND_BUFFER_BYTES = 256 * 1024
+# Browsers answer pings by themselves. Who leaves this many unanswered is closed, with CLOSE_TIMEOUT_S within
+# ten seconds after it stopped reading; a client or a network that is only slow has five.
+PING_S = 2.5
+_UNANSWERED_MAX = 2
+# Proxies close a response that is silent for a minute, so one of server-sent events says a word.
 HEARTBEAT_S = 20.0
 # aiohttp tells a handler nothing of a client that leaves while there is nothing to send to it.
 _LOOK_S = 1.0
 _MAX_CLIENT_MESSAGE_BYTES = 1024
 
+_OVER = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 _AWAY: tuple[type[Exception], ...] = (StoreUnavailable, RedisError, *UNAVAILABLE)
 
 
@@ -68,6 +78,7 @@ class SocketReader:
     """A WebSocket. Made by ``open``."""
 
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport) -> None:
+        _bound_send_buffer(transport)
         self._socket = socket
         self._transport = transport
         self.stopping = asyncio.Event()
@@ -76,7 +87,7 @@ class SocketReader:
     async def open(cls, request: web.Request) -> "tuple[web.WebSocketResponse, SocketReader | None]":
         """None where the client has left by then."""
         socket = web.WebSocketResponse(
-            heartbeat=HEARTBEAT_S,
+            autoping=False,
             max_msg_size=_MAX_CLIENT_MESSAGE_BYTES,
             timeout=CLOSE_TIMEOUT_S,
             # A compressor for each client takes more memory than all else that a console does.
@@ -86,13 +97,30 @@ class SocketReader:
         return socket, cls(socket, request.transport) if request.transport is not None else None
 
     async def send(self, event: Event) -> None:
+        frame = as_frame(event)
+        if len(frame) <= _AT_ONCE_BYTES and not self._transport.get_write_buffer_size():
+            # This does not wait, and a timer for each frame of each console costs as much as sending it.
+            await self._socket.send_frame(frame, WSMsgType.TEXT)
+            return
         async with asyncio.timeout(SEND_TIMEOUT_S):
-            await self._socket.send_frame(as_frame(event), WSMsgType.TEXT)
+            await self._socket.send_frame(frame, WSMsgType.TEXT)
 
     async def left(self) -> None:
-        # A client has nothing to say.
-        async for message in self._socket:
-            if message.type is WSMsgType.ERROR:
+        unanswered = 0
+        while True:
+            try:
+                message = await self._socket.receive(timeout=PING_S)
+            except TimeoutError:
+                if unanswered == _UNANSWERED_MAX:
+                    return
+                unanswered += 1
+                await self._socket.ping()
+                continue
+            # Whatever it says is an answer; otherwise it has nothing to say.
+            unanswered = 0
+            if message.type is WSMsgType.PING:
+                await self._socket.pong(message.data)
+            elif message.type in _OVER:
                 return
 
     async def close(self, ending: Ending) -> None:
@@ -109,6 +137,8 @@ class BodyReader:
         self._response = response
         self._form = form
         self._sent_at = _now()
+        if request.transport is not None:
+            _bound_send_buffer(request.transport)
         self.stopping = asyncio.Event()
 
     async def send(self, event: Event) -> None:
@@ -199,6 +229,10 @@ async def close_readers(app: web.Application) -> None:
     """The server stops; those that follow come back by themselves, perhaps to another one."""
     for reader in app[READERS]:
         reader.stopping.set()
+
+
+def _bound_send_buffer(transport: asyncio.Transport) -> None:
+    transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
 def _now() -> float:

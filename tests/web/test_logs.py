@@ -142,6 +142,23 @@ async def test_what_a_client_says_is_nothing_to_us_but_not_without_bounds(user: 
         assert await closed(opened) == 1009
 
 
+async def test_a_client_that_answers_no_ping_is_closed_and_one_that_does_is_not(
+    user: Client, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_readers, "PING_S", 0.2)
+    monkeypatch.setattr(log_readers, "CLOSE_TIMEOUT_S", 0.2)
+    path = live_path(build.deployment_id)
+    async with console(user, build.deployment_id) as opened:
+        await opened.ping(b"and ours is answered")
+        reading = asyncio.ensure_future(numbers(opened, 1))
+        request_line = f"GET {path} HTTP/1.1\r\n"
+        with await connect(user, request_line, Origin=user.origin, **UPGRADE) as deaf:
+            # Nothing is sent to it but pings, so only those can tell.
+            assert await asyncio.wait_for(drain(deaf), 10) > 0
+        await build.write(lines(1, 1))
+        assert await reading == [1]
+
+
 async def test_the_log_as_ndjson(user: Client, build: Build) -> None:
     await build.write([*lines(1, 3), line(7, HOSTILE)])
     answer = await user.get(f"/api/deployments/{build.deployment_id}/logs?after=1")
