@@ -119,6 +119,7 @@ async def _crowd(client: Client, process: psutil.Process, url: str) -> tuple[Mea
         def left() -> set[int]:
             return ports & {each.raddr.port for each in process.net_connections("tcp") if each.raddr}
 
+        await eventually(left, lambda found: found == ports, within_s=_OVER_S, every_s=0.1)
         await eventually(left, lambda found: not found, within_s=_OVER_S, every_s=0.5)
         deaf_s = time.monotonic() - deaf_at
         measured = await measuring
