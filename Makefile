@@ -12,15 +12,18 @@ INSTALLED := .venv/.installed-from-lock
 TEST_WORKERS := 4
 
 BUILDER_IMAGE ?= scalemesh-builder
-# Without a Docker that runs: buildah in its plainest way, which works inside a container too.
+SERVER_IMAGE ?= scalemesh
+# Without a Docker that runs: buildah in its plainest way, which works inside a container too. Docker's format
+# has the health check, the standard one hasn't.
 BUILD_IMAGE ?= $(if $(shell docker ps >/dev/null 2>&1 && echo yes),docker build,\
-	buildah build --layers --isolation chroot --network host)
+	buildah build --format docker --layers --isolation chroot --network host)
 
 # uv must use the Python of this machine, not fetch one.
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-faults test-containers builder-image check bench bench-builds bench-logs clean browser
+.PHONY: help run demo test test-faults test-containers builder-image server-image check settings-docs \
+	bench bench-builds bench-logs clean browser
 
 help:
 	@echo 'make run     start Scale Mesh on http://localhost:9000'
@@ -28,9 +31,11 @@ help:
 	@echo 'make test    run the tests, browser tests included'
 	@echo 'make test-faults  kill servers and builders for minutes, and check that nothing broke'
 	@echo 'make builder-image    build the image for BUILDER=docker'
-	@echo 'make test-containers  run the tests that need it, on Docker or Podman'
+	@echo 'make server-image     build the image of the server'
+	@echo 'make test-containers  run the tests that need both images, on Docker or Podman'
 	@echo 'make check   run ruff, mypy and import-linter'
-	@echo 'make bench   measure speed and memory'
+	@echo 'make settings-docs    write docs/settings.md anew from the settings class'
+	@echo 'make bench   measure speed and memory, beside nginx, Caddy and a Go proxy where they are installed'
 	@echo 'make bench-builds  measure builds against the same commands by hand, large uploads, a long queue'
 	@echo 'make bench-logs  measure the live log under a thousand watchers'
 	@echo 'make clean   remove .venv and every cache; data in .scalemesh stays'
@@ -49,11 +54,14 @@ test-faults: $(INSTALLED)
 	TEST_FAULTS=1 $(RUN) -m pytest -m faults --capture=no
 
 # Not part of `make test`: the image takes two minutes to build, and few machines have an engine.
-test-containers: $(INSTALLED) builder-image
+test-containers: $(INSTALLED) builder-image server-image
 	TEST_CONTAINERS=1 $(RUN) -m pytest -m containers
 
 builder-image:
 	$(BUILD_IMAGE) -t $(BUILDER_IMAGE) builder/
+
+server-image:
+	$(BUILD_IMAGE) -t $(SERVER_IMAGE) .
 
 check: $(INSTALLED)
 	.venv/bin/ruff check .
@@ -62,6 +70,9 @@ check: $(INSTALLED)
 	.venv/bin/mypy scalemesh.py
 	.venv/bin/mypy -p scalemesh -p builder -p tests -p bench
 	.venv/bin/lint-imports
+
+settings-docs: $(INSTALLED)
+	$(RUN) scalemesh.py settings-docs > docs/settings.md
 
 bench: $(INSTALLED)
 	$(RUN) -m bench

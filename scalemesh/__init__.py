@@ -3,7 +3,8 @@
 Rooms, from the top down; imports point down only (``[tool.importlinter]`` in ``pyproject.toml``):
 
     cli, demo       the command line
-    app, lifecycle  one application, and every resource's scope
+    app, lifecycle, reachable
+                    one application, every resource's scope, and what is said where one is away
     web             routes, payloads, sessions, pages, the error table
     builds          dispatcher, launchers, what becomes of lost builds
     accounts, projects, deploys, sites
@@ -11,6 +12,6 @@ Rooms, from the top down; imports point down only (``[tool.importlinter]`` in ``
     logs            subscriber, hub, archive
     auth, db, artifacts, embedded, fields
                     passwords; SQL; the artifact store; Postgres and Valkey from wheels; what a field may hold
-    settings, errors, keys, model
+    settings, addresses, errors, keys, model
                     what everybody may name
 """

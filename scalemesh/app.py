@@ -1,11 +1,12 @@
 """The application: everything joined, and served on one socket."""
 
+import asyncio
 import errno
 import hashlib
-import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,10 +14,8 @@ import aiohttp_jinja2
 import aiohttp_session
 import jinja2
 from aiohttp import web
-from redis.exceptions import RedisError
 
 from scalemesh.accounts import Accounts
-from scalemesh.artifacts.store import StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox
 from scalemesh.auth.throttle import Throttle
 from scalemesh.builds.dispatcher import Dispatcher
@@ -27,6 +26,7 @@ from scalemesh.db import pool as database
 from scalemesh.db import sites as site_routes
 from scalemesh.db.pool import UNAVAILABLE, Pool
 from scalemesh.deploys import Deploys
+from scalemesh.embedded import EmbeddedServers
 from scalemesh.examples import EXAMPLES
 from scalemesh.fields.git import GitRules
 from scalemesh.lifecycle import Resources, open_resources
@@ -42,20 +42,24 @@ from scalemesh.sites import (
     EARLIER_DEPLOYMENTS,
     FetchEarlier,
     FetchRoute,
+    HotHandler,
     HotRunner,
     RouteUnavailable,
     SiteHost,
     Sites,
+    telling_handler,
 )
 from scalemesh.web import filters, front
+from scalemesh.web.access_log import SAMPLED, AccessLog
 from scalemesh.web.body import MAX_BODY_BYTES
 from scalemesh.web.errors import tell_errors
+from scalemesh.web.health import READINESS, Readiness
 from scalemesh.web.log_readers import READERS, Readers, close_readers
+from scalemesh.web.metrics import METERS, Meters
 from scalemesh.web.routes import add_routes
 from scalemesh.web.services import SERVICES, Services
 from scalemesh.web.sessions import cookie_storage
-
-logger = logging.getLogger(__name__)
+from scalemesh.web.traffic import Traffic, answer_observer
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -68,12 +72,28 @@ _LINGERING_S = 2.0
 # What is under way at a stop gets this long to finish.
 _SHUTDOWN_S = 10.0
 
+Drain = Callable[[], Awaitable[None]]
+"""Before a stop: /health says 503, nothing is claimed any more and builds are given back, while requests are
+still answered. Returns when balancers have had DRAIN_S to notice; ends of the server do the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that serves. ``servers`` are those that it runs on, as siblings beside it need them."""
+
+    servers: EmbeddedServers
+    drain: Drain
+
+
+_DISPATCHER = web.AppKey("dispatcher", Dispatcher)
+
 
 class CannotListen(Exception):
     """The address is taken or not this machine's; the sentence says what to do."""
 
 
-def init_app(settings: Settings, resources: Resources, place: Place) -> web.Application:
+def init_app(settings: Settings, resources: Resources, place: Place, *, alone: bool) -> web.Application:
+    """``alone``: no other process uses the database yet, as ``Dispatcher`` has it."""
     hub = Hub()
     secrets = SecretBox(resources.session_key)
     announcer = Announcer(resources.redis)
@@ -102,13 +122,14 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
         limits=settings.queue_limits,
         build_timeout=timedelta(seconds=settings.build_timeout_s),
         queue_timeout=timedelta(seconds=settings.build_queue_timeout_s),
-        alone=settings.embeds_postgres,
+        alone=alone,
     )
     sites = Sites(
         _route_fetcher(resources.pool),
         resources.store,
         fetch_earlier=_earlier_fetcher(resources.pool),
         memory_bytes=settings.cache_memory_mib * 1024 * 1024,
+        disk=resources.disk,
     )
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
@@ -146,13 +167,16 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
     )
     app[SITES] = sites
     app[READERS] = Readers()
+    app[READINESS] = Readiness()
+    app[_DISPATCHER] = dispatcher
+    app[METERS] = Meters(resources.pool, Traffic(), sites, worker.counters, hub)
     add_routes(app)
     _add_pages(app)
     app.on_response_prepare.append(front.on_prepare)
     app.on_shutdown.append(close_readers)
 
     async def follow_logs(_app: web.Application) -> AsyncIterator[None]:
-        async with subscriber(resources.listening, hub, [sites.routes]):
+        async with subscriber(resources.listening, hub, [sites.routes]), aclosing(sites.routes):
             yield
 
     async def dispatch_builds(_app: web.Application) -> AsyncIterator[None]:
@@ -164,15 +188,32 @@ def init_app(settings: Settings, resources: Resources, place: Place) -> web.Appl
 
 
 @asynccontextmanager
-async def running_server(settings: Settings, listener: socket.socket) -> AsyncIterator[None]:
-    """Serves on ``listener`` inside the block; raises what ``open_place`` and ``open_resources`` do."""
-    async with open_place(settings) as place, open_resources(settings) as resources:
-        await _warn_of_what_is_away(resources)
-        app = init_app(settings, resources, place)
+async def running_server(
+    settings: Settings, listener: socket.socket, *, servers: EmbeddedServers | None = None
+) -> AsyncIterator[Running]:
+    """Serves on ``listener`` inside the block.
+
+    ``servers`` are another process's, which this one is beside: it keeps no builder standing by either.
+    Raises what ``open_place`` and ``open_resources`` do.
+    """
+    first = servers is None
+    async with (
+        open_place(settings, standby=first) as place,
+        open_resources(settings, servers=servers) as resources,
+    ):
+        app = init_app(settings, resources, place, alone=first and settings.embeds_postgres)
+        access_log = _access_log(settings)
+
+        async def drain() -> None:
+            app[READINESS].draining = True
+            app[_DISPATCHER].stop()
+            await asyncio.sleep(settings.drain_notice_s)
+
         runner = HotRunner(
             app,
             app[SITES].hot,
-            access_log=None,
+            handler=telling_handler(access_log.note_hot) if access_log else HotHandler,
+            access_log_class=answer_observer(app[METERS].traffic, access_log),
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=_LINGERING_S,
             shutdown_timeout=_SHUTDOWN_S,
@@ -180,16 +221,23 @@ async def running_server(settings: Settings, listener: socket.socket) -> AsyncIt
         try:
             await runner.setup()
             await web.SockSite(runner, listener).start()
-            yield
+            yield Running(resources.servers, drain)
         finally:
             await runner.cleanup()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises CannotListen."""
+def listen(host: str, port: int, *, opens: bool = False, joins: bool = False) -> socket.socket:
+    """A bound socket. Raises CannotListen.
+
+    One that ``opens`` its port had it for itself at first, as any other, and then lets those of this user in
+    that ``join``; so a stranger on the port is refused, and being refused, is told so.
+    """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=1024)
+        listener = socket.create_server((host, port), family=family, backlog=1024, reuse_port=joins)
+        if opens:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        return listener
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise CannotListen(
@@ -198,6 +246,16 @@ def listen(host: str, port: int) -> socket.socket:
         raise CannotListen(
             f"Can't listen on {host} port {port}: {error.strerror}. Set HOST and PORT."
         ) from None
+
+
+def _access_log(settings: Settings) -> AccessLog | None:
+    match settings.access_log:
+        case "off":
+            return None
+        case "sampled":
+            return AccessLog(SAMPLED, settings.trusted_proxies)
+        case "full":
+            return AccessLog(1, settings.trusted_proxies)
 
 
 def _route_fetcher(pool: Pool) -> FetchRoute:
@@ -226,19 +284,6 @@ def _earlier_fetcher(pool: Pool) -> FetchEarlier:
 
 async def _ping(resources: Resources) -> None:
     await resources.redis.ping()
-
-
-async def _warn_of_what_is_away(resources: Resources) -> None:
-    """The server starts without Redis and the store, and works again once they are back."""
-    parts: dict[str, Callable[[], Awaitable[None]]] = {
-        "Redis (REDIS_URL)": lambda: _ping(resources),
-        "the artifact store (S3_BUCKET, S3_ENDPOINT_URL)": resources.store.check,
-    }
-    for part, check in parts.items():
-        try:
-            await check()
-        except (RedisError, StoreUnavailable) as error:
-            logger.warning("%s can't be reached: %s", part, error)
 
 
 def _add_pages(app: web.Application) -> None:

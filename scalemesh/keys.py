@@ -26,15 +26,11 @@ def manifest(project_id: ProjectID, deployment_id: DeploymentID) -> str:
 def build_log(project_id: ProjectID, deployment_id: DeploymentID, attempt: int) -> str:
     """The log up to the end of that attempt, as gzipped NDJSON.
 
-    Each has its own: a builder or a server that stalled in an earlier one can't write over a later one's.
+    Each has its own: a builder or a server that stalled in an earlier one can't write over a later one's. The
+    first one's name is also that of the whole log in the end.
     """
     name = "build.log.gz" if attempt == 1 else f"build-{attempt}.log.gz"
     return f"__output/{project_id}/{deployment_id}/{name}"
-
-
-def whole_build_log(project_id: ProjectID, deployment_id: DeploymentID) -> str:
-    """The same of the last attempt, under the name that others read. The server itself does not."""
-    return build_log(project_id, deployment_id, 1)
 
 
 def log_stream(deployment_id: DeploymentID) -> str:

@@ -8,15 +8,31 @@ import os
 import re
 import secrets
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
 
-import redis.connection
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from scalemesh.addresses import (
+    database_address,
+    is_http_url,
+    is_loopback,
+    redis_address,
+    trusting_any_certificate,
+)
 from scalemesh.model import QueueLimits
+
+EMBEDDED_MAX_PROCESSES = 8
+"""Each may use ten of its hundred connections."""
 
 
 class SettingsError(Exception):
@@ -30,50 +46,205 @@ def _split_commas(value: object) -> object:
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 
 
+def _setting(name: str, default: Any, description: str, *, unset: str = "", **bounds: float) -> Any:
+    """A field with what docs/settings.md says of it; ``unset`` where the default is more than a value."""
+    return Field(
+        default,
+        alias=name,
+        description=description,
+        json_schema_extra={"unset": unset},
+        **cast("Any", bounds),
+    )
+
+
 class Settings(BaseSettings):
     """The server's settings. An unset one has the default of one machine with nothing configured."""
 
-    model_config = SettingsConfigDict(case_sensitive=True, env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        case_sensitive=True, env_ignore_empty=True, frozen=True, extra="ignore", validate_default=True
+    )
 
-    host: str = Field("", alias="HOST", description="Address to listen on.")
-    port: int = Field(9000, alias="PORT", ge=0, le=65535)
-    data_dir: Path = Field(Path(".scalemesh"), alias="DATA_DIR")
-    public_url: str = Field("", alias="PUBLIC_URL", description="The control host's URL.")
-    sites_domain: str = Field("", alias="SITES_DOMAIN", description="Sites are at its subdomains.")
-    session_key: str = Field("", alias="SESSION_KEY", description="Any string of 16 or more characters.")
-    database_url: str = Field("", alias="DATABASE_URL")
-    dburi: str = Field("", alias="DBURI", description="Another name for DATABASE_URL.")
-    redis_url: str = Field("", alias="REDIS_URL")
-    s3_bucket: str = Field("", alias="S3_BUCKET")
-    s3_endpoint_url: str = Field("", alias="S3_ENDPOINT_URL")
-    builder: Literal["process", "docker"] = Field("process", alias="BUILDER")
-    docker_host: str = Field("unix:///var/run/docker.sock", alias="DOCKER_HOST")
-    docker_network: str = Field("", alias="DOCKER_NETWORK", description="Empty: the engine's default.")
-    builder_image: str = Field("scalemesh-builder", alias="BUILDER_IMAGE")
-    build_timeout_s: int = Field(900, alias="BUILD_TIMEOUT_S", ge=10, le=6 * 3600)
+    host: str = _setting(
+        "HOST", "", "The address to listen on.", unset="`127.0.0.1`; `0.0.0.0` where `PORT` is set"
+    )
+    port: int = _setting("PORT", 9000, "The port to listen on; hosting platforms set it.", ge=0, le=65535)
+    data_dir: Path = _setting(
+        "DATA_DIR",
+        Path(".scalemesh"),
+        "What this server keeps in files: whatever no setting keeps elsewhere.",
+    )
+    public_url: str = _setting(
+        "PUBLIC_URL",
+        "",
+        "Where people find the dashboard: `https://deploy.example.com`. With `https`, cookies need TLS.",
+        unset="`http://localhost:{PORT}`",
+    )
+    sites_domain: str = _setting(
+        "SITES_DOMAIN", "", "Sites are at its subdomains: `sites.example.com`.", unset="`localhost:{PORT}`"
+    )
+    database_url: str = _setting(
+        "DATABASE_URL",
+        "",
+        "PostgreSQL: `postgres://user:password@host:5432/name?sslmode=require`, or libpq's words: "
+        "`host=… user=… password=… dbname=… port=… sslmode=…`. Without `sslmode`, TLS where it is offered.",
+        unset="a PostgreSQL of its own",
+    )
+    dburi: str = _setting("DBURI", "", "Another name for `DATABASE_URL`.")
+    session_key: str = _setting(
+        "SESSION_KEY",
+        "",
+        "Encrypts cookies, variables and access tokens: any string of 16 or more characters, the same for "
+        "every server. Required beside `DATABASE_URL`.",
+        unset="made once and kept in `DATA_DIR`",
+    )
+    # Heroku sets it by the size of the machine.
+    web_concurrency: int = _setting(
+        "WEB_CONCURRENCY",
+        1,
+        "Server processes on the port, one for each processor that serving sites may use. Each takes some "
+        f"120 MB and caches of its own; on the embedded database at most {EMBEDDED_MAX_PROCESSES}. On Linux: "
+        "elsewhere one of them gets all the requests.",
+        ge=1,
+        le=64,
+    )
+    redis_url: str = _setting(
+        "REDIS_URL",
+        "",
+        "Redis or Valkey: `redis://:password@host:6379/0`, `rediss://` for TLS, `unix://`. An authority of "
+        "your own: `rediss://…?ssl_ca_certs=/path/ca.pem`.",
+        unset="a Valkey of its own",
+    )
+    redis_tls_verify: bool = _setting(
+        "REDIS_TLS_VERIFY",
+        True,
+        "`0` accepts any certificate of a `rediss://` Redis, for hosts whose certificates are self-signed. "
+        "Still encrypted, but whoever is on the way can pass for Redis; the server says so at each start.",
+    )
+    s3_bucket: str = _setting(
+        "S3_BUCKET",
+        "",
+        "The bucket that sites, logs and caches are stored in; keys as boto finds them (below).",
+        unset="files in `DATA_DIR`",
+    )
+    s3_endpoint_url: str = _setting("S3_ENDPOINT_URL", "", "An S3 that is not AWS: `https://s3.example.com`.")
+    builder: Literal["process", "docker"] = _setting(
+        "BUILDER",
+        "process",
+        "Where builds run: a child process of the server, or a container each ([docker.md](docker.md)).",
+    )
+    docker_host: str = _setting(
+        "DOCKER_HOST",
+        "unix:///var/run/docker.sock",
+        "`BUILDER=docker`: the API of Docker or Podman; `unix://`, `tcp://` or `https://`.",
+    )
+    docker_network: str = _setting(
+        "DOCKER_NETWORK",
+        "",
+        "`BUILDER=docker`: the network of build containers.",
+        unset="the engine's default",
+    )
+    builder_image: str = _setting(
+        "BUILDER_IMAGE", "scalemesh-builder", "`BUILDER=docker`: what `make builder-image` builds."
+    )
+    build_timeout_s: int = _setting("BUILD_TIMEOUT_S", 900, "How long a build may take.", ge=10, le=6 * 3600)
     # A build uses about one core and up to a gigabyte; two keep a small machine responsive.
-    build_concurrency: int = Field(2, alias="BUILD_CONCURRENCY", ge=1, le=64)
+    build_concurrency: int = _setting(
+        "BUILD_CONCURRENCY", 2, "Builds at once, of all servers on one database.", ge=1, le=64
+    )
     # One person's twenty pushes leave room for everybody else's one.
-    builds_per_user: int = Field(2, alias="BUILDS_PER_USER", ge=1, le=64)
+    builds_per_user: int = _setting("BUILDS_PER_USER", 2, "Of these, one user's at once.", ge=1, le=64)
     # Whoever waits an hour should be told that something is wrong rather than go on waiting.
-    build_queue_timeout_s: int = Field(3600, alias="BUILD_QUEUE_TIMEOUT_S", ge=10, le=24 * 3600)
+    build_queue_timeout_s: int = _setting(
+        "BUILD_QUEUE_TIMEOUT_S", 3600, "How long a deployment may wait for a builder.", ge=10, le=24 * 3600
+    )
     # Enough for every framework's own examples; a machine with less should build less at once.
-    build_memory_mib: int = Field(4096, alias="BUILD_MEMORY_MIB", ge=256)
+    build_memory_mib: int = _setting("BUILD_MEMORY_MIB", 4096, "Memory of one build.", ge=256)
     # Of a container; bundlers use more threads than they gain from.
-    build_cpus: float = Field(2.0, alias="BUILD_CPUS", gt=0)
-    build_sandbox: Literal["bwrap", "none"] | None = Field(None, alias="BUILD_SANDBOX")
+    build_cpus: float = _setting("BUILD_CPUS", 2.0, "`BUILDER=docker`: processors of one build.", gt=0)
+    build_sandbox: Literal["bwrap", "none"] | None = _setting(
+        "BUILD_SANDBOX",
+        None,
+        "`BUILDER=process`: `bwrap`, or `none`, which is accepted only while `HOST` is this machine.",
+        unset="what works here",
+    )
     # The small files of some hundred busy sites; of a process, beside its own 120 MB.
-    cache_memory_mib: int = Field(128, alias="CACHE_MEMORY_MIB", ge=0)
-    git_allowed_hosts: CommaList = Field((), alias="GIT_ALLOWED_HOSTS")
-    allow_local_repos: bool = Field(False, alias="ALLOW_LOCAL_REPOS")
-    trusted_proxies: CommaList = Field((), alias="TRUSTED_PROXIES")
-    signups: Literal["open", "closed"] = Field("open", alias="SIGNUPS")
+    cache_memory_mib: int = _setting(
+        "CACHE_MEMORY_MIB", 128, "Memory for the files of sites that are visited most.", ge=0
+    )
+    # What a small volume has beside the rest of the data directory.
+    cache_disk_mib: int = _setting(
+        "CACHE_DISK_MIB",
+        1024,
+        "With `S3_BUCKET`: disk, in `DATA_DIR`, for files that were visited; `0` keeps none.",
+        ge=0,
+    )
+    git_allowed_hosts: CommaList = _setting(
+        "GIT_ALLOWED_HOSTS",
+        (),
+        "Hosts that repositories may come from: `github.com,gitlab.com`.",
+        unset="any public host",
+    )
+    allow_local_repos: bool = _setting(
+        "ALLOW_LOCAL_REPOS", False, "`1` also admits `http://` and private addresses: for closed networks."
+    )
+    trusted_proxies: CommaList = _setting(
+        "TRUSTED_PROXIES",
+        (),
+        "Networks whose `X-Forwarded-For` is believed: `10.0.0.0/8,192.168.1.5`. It says whose log-in tries "
+        "are counted, and nothing else is taken from such headers.",
+        unset="none",
+    )
+    signups: Literal["open", "closed"] = _setting("SIGNUPS", "open", "`closed` takes no new accounts.")
+    # A balancer that asks every two seconds and wants two refusals has noticed by then.
+    drain_s: int | None = _setting(
+        "DRAIN_S",
+        None,
+        "How long a server that was told to stop (SIGTERM) still answers, with 503 at `/health`, before it "
+        "closes.",
+        unset="`5`; `0` while `HOST` is this machine",
+        ge=0,
+        le=10,
+    )
+    metrics_token: str = _setting(
+        "METRICS_TOKEN",
+        "",
+        "Whoever sends it as a bearer token may read `/metrics` ([metrics.md](metrics.md)).",
+        unset="programs on this machine may",
+    )
+    access_log: Literal["off", "sampled", "full"] = _setting(
+        "ACCESS_LOG",
+        "off",
+        "A line of JSON on standard output for each request (`full`), or for one in a hundred (`sampled`).",
+    )
+
+    @field_validator("web_concurrency")
+    @classmethod
+    def _embedded_postgres_has_room(cls, value: int, info: ValidationInfo) -> int:
+        embedded = not (info.data.get("database_url", "mistaken") or info.data.get("dburi", "mistaken"))
+        if embedded and value > EMBEDDED_MAX_PROCESSES:
+            raise ValueError(
+                f"is at most {EMBEDDED_MAX_PROCESSES} on the embedded database: lower it, or set DATABASE_URL"
+            )
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _metrics_token_is_one(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[!-~]{16,}", value):
+            raise ValueError("use at least 16 characters without spaces, for example `openssl rand -hex 32`")
+        return value
 
     @field_validator("session_key")
     @classmethod
-    def _session_key_is_long(cls, value: str) -> str:
+    def _session_key_is_long(cls, value: str, info: ValidationInfo) -> str:
         if value and len(value) < 16:
             raise ValueError("use at least 16 characters, for example from `openssl rand -hex 32`")
+        # A mistaken address is missing from the data, and was meant as one all the same.
+        if not value and (info.data.get("database_url", "mistaken") or info.data.get("dburi", "mistaken")):
+            raise ValueError(
+                "required beside DATABASE_URL: set it to a random string, for example from "
+                "`openssl rand -hex 32`, the same for every server process"
+            )
         return value
 
     @field_validator("trusted_proxies")
@@ -85,19 +256,64 @@ class Settings(BaseSettings):
 
     @field_validator("database_url", "dburi")
     @classmethod
-    def _database_is_known(cls, value: str) -> str:
-        if value and not value.startswith(("postgres://", "postgresql://")):
-            return keyword_dsn_to_url(value)
-        return value
+    def _database_is_one(cls, value: str, info: ValidationInfo) -> str:
+        address = database_address(value) if value else ""
+        if address and info.data.get("database_url") not in (None, "", address):
+            raise ValueError("DATABASE_URL names another database: set one of them")
+        return address
 
     @field_validator("redis_url")
     @classmethod
-    def _redis_url_is_one(cls, value: str) -> str:
-        try:
-            if value:
-                redis.connection.parse_url(value)  # type: ignore[no-untyped-call]
-        except ValueError:
-            raise ValueError("give an address like redis://host:6379/0, rediss:// or unix://") from None
+    def _redis_is_one(cls, value: str) -> str:
+        return redis_address(value) if value else ""
+
+    @field_validator("redis_tls_verify")
+    @classmethod
+    def _only_tls_has_certificates(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and not info.data.get("redis_url", "rediss://").startswith("rediss://"):
+            raise ValueError("0 is for a REDIS_URL that begins with rediss://")
+        return value
+
+    @field_validator("s3_bucket")
+    @classmethod
+    def _bucket_is_a_name(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}", value):
+            raise ValueError("give the bucket's name alone, like my-artifacts: no s3://, no path")
+        return value
+
+    @field_validator("s3_endpoint_url")
+    @classmethod
+    def _endpoint_is_one(cls, value: str, info: ValidationInfo) -> str:
+        if value and not is_http_url(value):
+            raise ValueError("give a URL like https://s3.example.com")
+        if value and info.data.get("s3_bucket") == "":
+            raise ValueError("needs S3_BUCKET beside it: the bucket that sites are stored in")
+        return value
+
+    @field_validator("docker_host")
+    @classmethod
+    def _containers_reach_what_they_need(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("builder") != "docker":
+            return value
+        if not value.startswith(("unix://", "tcp://", "http://", "https://")):
+            raise ValueError("begins with unix://, tcp:// or https://")
+        if not value.startswith("unix://") and "" in (info.data.get("s3_bucket"), info.data.get("redis_url")):
+            raise ValueError(
+                "is reached over the network, so its containers can't use files and sockets "
+                "of this machine: set S3_BUCKET and REDIS_URL, or use a unix:// DOCKER_HOST"
+            )
+        return value
+
+    @field_validator("build_sandbox")
+    @classmethod
+    def _unsandboxed_builds_are_ones_own(
+        cls, value: Literal["bwrap", "none"] | None, info: ValidationInfo
+    ) -> Literal["bwrap", "none"] | None:
+        if value == "none" and not is_loopback(info.data.get("host", "localhost")):
+            raise ValueError(
+                "none runs strangers' code as this server's user, which is accepted only "
+                "while HOST is a loopback address: install bubblewrap, or set HOST=127.0.0.1"
+            )
         return value
 
     @field_validator("git_allowed_hosts")
@@ -120,8 +336,7 @@ class Settings(BaseSettings):
     def _public_url_is_an_origin(cls, value: str) -> str:
         if not value:
             return value
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+        if not is_http_url(value) or urlsplit(value).path not in ("", "/"):
             raise ValueError("give scheme and host only, like https://deploy.example.com")
         return value.rstrip("/")
 
@@ -137,35 +352,6 @@ class Settings(BaseSettings):
         values["PUBLIC_URL"] = values.get("PUBLIC_URL") or f"http://localhost:{port}"
         values["SITES_DOMAIN"] = values.get("SITES_DOMAIN") or f"localhost:{port}"
         return values
-
-    @model_validator(mode="after")
-    def _belongs_together(self) -> Self:
-        if self.database_url and self.dburi and self.database_url != self.dburi:
-            raise ValueError("DATABASE_URL and DBURI name two databases: set one of them")
-        if self.s3_endpoint_url and not self.s3_bucket:
-            raise ValueError("S3_ENDPOINT_URL needs S3_BUCKET beside it: the bucket that sites are stored in")
-        if not self.embeds_postgres and not self.session_key:
-            raise ValueError(
-                "SESSION_KEY is required beside DATABASE_URL: set it to a random string, "
-                "the same for every server process"
-            )
-        if self.build_sandbox == "none" and not self.listens_on_loopback_only:
-            raise ValueError(
-                "BUILD_SANDBOX=none runs strangers' code as this server's user, which is accepted only "
-                "while HOST is a loopback address: install bubblewrap, or set HOST=127.0.0.1"
-            )
-        if self.builder == "docker":
-            self._containers_reach_what_they_need()
-        return self
-
-    def _containers_reach_what_they_need(self) -> None:
-        if not self.docker_host.startswith(("unix://", "tcp://", "http://", "https://")):
-            raise ValueError("DOCKER_HOST must begin with unix://, tcp:// or https://")
-        if not self.docker_host.startswith("unix://") and (not self.s3_bucket or self.embeds_redis):
-            raise ValueError(
-                "DOCKER_HOST is reached over the network, so its containers can't use files and sockets "
-                "of this machine: set S3_BUCKET and REDIS_URL, or use a unix:// DOCKER_HOST"
-            )
 
     @property
     def database(self) -> str:
@@ -190,13 +376,18 @@ class Settings(BaseSettings):
         return QueueLimits(builds=self.build_concurrency, builds_per_user=self.builds_per_user)
 
     @property
+    def redis(self) -> str:
+        """The configured Redis's URL with what REDIS_TLS_VERIFY adds, or an empty string."""
+        return self.redis_url if self.redis_tls_verify else trusting_any_certificate(self.redis_url)
+
+    @property
     def listens_on_loopback_only(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
+
+    @property
+    def drain_notice_s(self) -> int:
+        """Nothing balances between servers that only this machine reaches."""
+        return (0 if self.listens_on_loopback_only else 5) if self.drain_s is None else self.drain_s
 
     @property
     def control_hosts(self) -> frozenset[str]:
@@ -215,47 +406,10 @@ class Settings(BaseSettings):
         return f"{urlsplit(self.public_url).scheme}://{label}.{self.sites_domain}"
 
 
-def keyword_dsn_to_url(text: str) -> str:
-    """``host=… user=… dbname=…`` (libpq's keyword form) as a URL.
-
-    Raises ValueError for an unknown word. ``TimeZone`` becomes a server setting.
-    """
-    known = {
-        "host",
-        "hostaddr",
-        "port",
-        "user",
-        "password",
-        "dbname",
-        "sslmode",
-        "TimeZone",
-        "connect_timeout",
-    }
-    words: dict[str, str] = {}
-    for word in text.split():
-        name, equals, value = word.partition("=")
-        if not equals or name not in known:
-            raise ValueError(
-                "give a postgresql:// URL, or words like host=… user=… password=… dbname=… port=… sslmode=…"
-            )
-        words[name] = value
-    if "host" not in words and "hostaddr" not in words:
-        raise ValueError("host= is missing")
-    login = quote(words.get("user", ""), safe="")
-    if "password" in words:
-        login += ":" + quote(words["password"], safe="")
-    query = {"host": words.get("host") or words["hostaddr"], "port": words.get("port", "5432")}
-    if "sslmode" in words:
-        query["sslmode"] = words["sslmode"]
-    if "TimeZone" in words:
-        query["timezone"] = words["TimeZone"]
-    return f"postgresql://{login}@/{quote(words.get('dbname', ''), safe='')}?{urlencode(query)}"
-
-
 def load_settings(**given: object) -> Settings:
     """Read the environment; ``given`` (by the environment's names) goes before it.
 
-    Raises SettingsError with one line for each mistake.
+    Raises SettingsError with one line for each mistake, each beginning with the variable to change.
     """
     try:
         return Settings.model_validate(given)
@@ -267,7 +421,10 @@ def _describe(mistake: ErrorDetails) -> str:
     sentence = mistake["msg"].removeprefix("Value error, ")
     if mistake["type"] == "int_parsing":
         sentence = "give a whole number"
-    return f"{mistake['loc'][0]}: {sentence}" if mistake["loc"] else sentence
+    name = str(mistake["loc"][0])
+    # A mistake in a default is told by the field's own name.
+    field = Settings.model_fields.get(name)
+    return f"{field.alias if field else name}: {sentence}"
 
 
 def session_key(settings: Settings) -> str:

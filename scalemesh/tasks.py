@@ -1,4 +1,4 @@
-"""How tasks end: those that somebody owns, and work that a cancel must not leave half done."""
+"""How tasks end, those that somebody owns and work that a cancel must not leave half done; and processes."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,6 +8,28 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _AGAIN_S = 0.5
+
+RESTART_S = 0.25
+"""Builds and requests wait for it meanwhile."""
+
+RESTART_MAX_S = 30.0
+"""For what can't go on, as on a full disk: often enough to be back soon after the cause is gone."""
+
+STEADY_S = 10.0
+"""What ran this long has started well; its next end is the first of a new row."""
+
+
+class Pauses:
+    """How long to wait before a process that ended by itself is started again: longer each time."""
+
+    def __init__(self) -> None:
+        self._next_s = RESTART_S
+
+    def after(self, ran_s: float) -> float:
+        """The seconds to wait once it has ended ``ran_s`` after its start."""
+        pause_s = RESTART_S if ran_s > STEADY_S else self._next_s
+        self._next_s = min(2 * pause_s, RESTART_MAX_S)
+        return pause_s
 
 
 async def end_tasks(*tasks: asyncio.Task[Any]) -> None:

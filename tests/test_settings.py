@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from scalemesh.addresses import without_password
 from scalemesh.settings import Settings, SettingsError, load_settings, session_key
+from scalemesh.settings_page import settings_page
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = {"SESSION_KEY": "a key for tests only"}
@@ -35,11 +37,17 @@ def test_a_platform_that_gives_a_port_is_listened_to_from_outside(monkeypatch: p
 def test_every_mistake_is_reported_together() -> None:
     with pytest.raises(SettingsError) as refused:
         load_settings(
-            PORT="x", SIGNUPS="maybe", DATABASE_URL="mysql://x", TRUSTED_PROXIES="1.2.3.4/99", **KEY
+            PORT="x",
+            SIGNUPS="maybe",
+            DATABASE_URL="mysql://x",
+            S3_ENDPOINT_URL="https://s3.example.com",
+            TRUSTED_PROXIES="1.2.3.4/99",
         )
     assert [line.split(":")[0] for line in str(refused.value).splitlines()] == [
         "PORT",
         "DATABASE_URL",
+        "SESSION_KEY",
+        "S3_ENDPOINT_URL",
         "TRUSTED_PROXIES",
         "SIGNUPS",
     ]
@@ -48,7 +56,7 @@ def test_every_mistake_is_reported_together() -> None:
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"DATABASE_URL": "postgresql://h/d"}, "SESSION_KEY is required"),
+        ({"DATABASE_URL": "postgresql://h/d"}, "SESSION_KEY: required beside DATABASE_URL"),
         ({"SESSION_KEY": "short"}, "SESSION_KEY"),
         ({"PUBLIC_URL": "example.com"}, "PUBLIC_URL"),
         ({"PUBLIC_URL": "https://example.com/path"}, "PUBLIC_URL"),
@@ -59,7 +67,23 @@ def test_every_mistake_is_reported_together() -> None:
         ({"REDIS_URL": "redis://127.0.0.1:99999"}, "REDIS_URL"),
         ({"GIT_ALLOWED_HOSTS": "https://github.com"}, "GIT_ALLOWED_HOSTS"),
         ({"SITES_DOMAIN": "http://foo"}, "SITES_DOMAIN"),
+        ({"DATABASE_URL": "postgres://u:a#b@h:5432/d", **KEY}, "DATABASE_URL: its host or port"),
+        ({"DATABASE_URL": "postgres://u@h:54321234/d", **KEY}, "DATABASE_URL: its host or port"),
+        ({"DATABASE_URL": "postgres://u@h/d?sslmode=yes", **KEY}, "DATABASE_URL: sslmode is one of"),
+        ({"REDIS_URL": "redis://h", "REDIS_TLS_VERIFY": "0"}, "REDIS_TLS_VERIFY: 0 is for"),
+        ({"S3_BUCKET": "s3://sites"}, "S3_BUCKET: give the bucket's name alone"),
+        ({"S3_BUCKET": "sites", "S3_ENDPOINT_URL": "s3.example.com"}, "S3_ENDPOINT_URL: give a URL"),
         ({"S3_ENDPOINT_URL": "http://127.0.0.1:1"}, "S3_BUCKET"),
+        (
+            {"BUILDER": "docker", "DOCKER_HOST": "tcp://engine:2376"},
+            "DOCKER_HOST: is reached over the network",
+        ),
+        ({"BUILD_SANDBOX": "none", "HOST": "0.0.0.0"}, "BUILD_SANDBOX: none runs strangers' code"),
+        ({"DRAIN_S": 60}, "DRAIN_S"),
+        ({"WEB_CONCURRENCY": 0}, "WEB_CONCURRENCY"),
+        ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN"),
+        ({"ACCESS_LOG": "some"}, "ACCESS_LOG"),
+        ({"WEB_CONCURRENCY": 9}, "WEB_CONCURRENCY: is at most 8 on the embedded database"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(given: dict[str, object], named: str) -> None:
@@ -84,9 +108,29 @@ def test_a_key_is_made_once_and_kept_for_this_user_alone(tmp_path: Path) -> None
     assert session_key(load_settings(DATA_DIR=tmp_path, **KEY)) == KEY["SESSION_KEY"]
 
 
-def test_every_setting_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
-    missing = [
-        str(field.alias) for field in Settings.model_fields.values() if f"`{field.alias}`" not in readme
-    ]
-    assert missing == []
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("rediss://:secret@h:6380/1", "rediss://:secret@h:6380/1?ssl_cert_reqs=none"),
+        ("rediss://h?ssl_cert_reqs=required&db=2", "rediss://h?db=2&ssl_cert_reqs=none"),
+    ],
+)
+def test_a_redis_with_any_certificate_is_said_in_its_address(given: str, kept: str) -> None:
+    assert load_settings(REDIS_URL=given, REDIS_TLS_VERIFY="0").redis == kept
+    assert load_settings(REDIS_URL=given).redis == given
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgres://ada:pass@h:5432/mesh?sslmode=require", "postgres://ada@h:5432/mesh?sslmode=require"),
+        ("postgresql://ada:pass@/mesh?host=db&port=5433", "postgresql://ada@/mesh?host=db&port=5433"),
+        ("rediss://:pass@h:6380/0?ssl_password=pass", "rediss://h:6380/0"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:
+    assert without_password(address) == shown
+
+
+def test_the_page_of_settings_is_that_of_the_class() -> None:
+    assert (ROOT / "docs/settings.md").read_text() == settings_page(), "run `make settings-docs`"

@@ -8,13 +8,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from scalemesh.artifacts.store import (
     CHUNK_BYTES,
     ArtifactNotFound,
     ArtifactReader,
     ArtifactTooLarge,
+    FilePart,
     StoreUnavailable,
     check_key,
     check_prefix,
@@ -49,7 +50,7 @@ class DirectoryStore:
         opened = await _open_in_thread(self._path(key), key, start, length)
         try:
             async with aclosing(_chunks(opened, key)) as chunks:
-                yield ArtifactReader(chunks, opened.bytes)
+                yield ArtifactReader(chunks, opened.bytes, FilePart(opened.file, start))
         finally:
             # In a thread as well: closing waits for a read that a cancelled task left behind.
             await asyncio.to_thread(opened.file.close)
@@ -76,13 +77,13 @@ class DirectoryStore:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A file at the first byte to send, with that chunk already read and ``bytes`` to send in all.
+    """A file with ``bytes`` to send, all of them already read where they are one chunk.
 
-    Most files are one chunk, which so costs one trip to a thread before its first byte, not two.
+    Most files are, which so cost one trip to a thread before their first byte, not two.
     """
 
     file: BinaryIO
-    first: bytes
+    whole: bytes
     bytes: int
 
 
@@ -103,13 +104,14 @@ def _close_unwanted(opening: asyncio.Future[_Opened]) -> None:
 
 async def _chunks(opened: _Opened, key: str) -> AsyncGenerator[bytes, None]:
     left = opened.bytes
-    chunk = opened.first
+    chunk = opened.whole
     while left:
+        chunk = chunk or await asyncio.to_thread(_read_chunk, opened.file, min(left, CHUNK_BYTES))
         if not chunk:
             raise StoreUnavailable(f"artifact {key} ended {left} bytes early")
         left -= len(chunk)
         yield chunk
-        chunk = await asyncio.to_thread(_read_chunk, opened.file, min(left, CHUNK_BYTES)) if left else b""
+        chunk = b""
 
 
 def _open(path: Path, key: str, start: int, length: int | None) -> _Opened:
@@ -119,7 +121,7 @@ def _open(path: Path, key: str, start: int, length: int | None) -> _Opened:
             there = max(os.fstat(file.fileno()).st_size - start, 0)
             wanted = there if length is None else min(length, there)
             file.seek(start)
-            return _Opened(file, file.read(min(wanted, CHUNK_BYTES)), wanted)
+            return _Opened(file, file.read(wanted) if wanted <= CHUNK_BYTES else b"", wanted)
         except BaseException:
             file.close()
             raise
@@ -143,22 +145,34 @@ def _exists(path: Path) -> bool:
 
 
 def _write(root: Path, path: Path, data: bytes) -> None:
-    # Written aside, under a name no key can have, and renamed: a name never stands for half a file. The
-    # temporary file comes first, so that a root that is gone (a volume not mounted) is not made anew.
+    # The temporary file comes first, so that a root that is gone (a volume not mounted) is not made anew.
     with _translated():
-        fd, aside = tempfile.mkstemp(prefix=_ASIDE, dir=root)
+        aside = create_aside(root)
         try:
-            with os.fdopen(fd, "wb") as file:
-                with suppress(OSError):  # a file system without locks: then nobody can take it for left
-                    fcntl.flock(file, fcntl.LOCK_SH)
+            with aside.file as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())  # or a power cut could leave the new name with no bytes
             path.parent.mkdir(parents=True, exist_ok=True)
-            Path(aside).replace(path)
+            aside.path.replace(path)
         except BaseException:
-            Path(aside).unlink(missing_ok=True)
+            aside.path.unlink(missing_ok=True)
             raise
+
+
+class Aside(NamedTuple):
+    """A file under a name no key can have, to be renamed when whole: a name never stands for half a file."""
+
+    file: BinaryIO
+    path: Path
+
+
+def create_aside(root: Path) -> Aside:
+    """An empty one in ``root``. While ``file`` is open, nobody's ``remove_left`` takes it."""
+    fd, path = tempfile.mkstemp(prefix=_ASIDE, dir=root)
+    with suppress(OSError):  # a file system without locks: then nobody can take it for left
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    return Aside(os.fdopen(fd, "w+b"), Path(path))
 
 
 def _remove_left(root: Path) -> None:

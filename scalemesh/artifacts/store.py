@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 CHUNK_BYTES = 64 * 1024
 """What a reader holds in memory at once: the size at which aiohttp's transport asks a writer to wait."""
@@ -37,6 +37,14 @@ Chunks = AsyncIterator[bytes]
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart:
+    """Bytes in a file of this machine, from ``start``. It is open as long as the reader is."""
+
+    file: BinaryIO
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
 class ArtifactReader:
     """An artifact, or a part of it, on its way.
 
@@ -47,6 +55,8 @@ class ArtifactReader:
     chunks: Chunks
     bytes: int
     """How many bytes will come, known before the first of them."""
+    part: FilePart | None = None
+    """The same bytes for whoever can take them from a file. Iterating gives them too."""
 
     def __aiter__(self) -> Chunks:
         return self.chunks

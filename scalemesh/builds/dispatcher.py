@@ -64,6 +64,8 @@ class Dispatcher:
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._awake = asyncio.Event()
         self._builds: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._stopping = False
 
     def wake(self) -> None:
         """There may be work now."""
@@ -71,10 +73,10 @@ class Dispatcher:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Dispatches inside the block; at its end builds are given back, those of a child process stopped."""
+        """Dispatches inside the block, and at its end stops."""
         if self._alone:
             await queue.shorten_leases(self._pool, _ORPHAN_GRACE)
-        loops = [
+        self._loops = [
             asyncio.create_task(self._claim_for_ever(), name="dispatcher"),
             asyncio.create_task(_every(_SWEEP_S, self._sweep), name="lease sweep"),
             asyncio.create_task(_every(_ORPHANS_S, self._worker.remove_orphans), name="orphans"),
@@ -83,9 +85,16 @@ class Dispatcher:
         try:
             yield
         finally:
+            self.stop()
             # The loops first, or one that is just claiming starts another build.
-            await end_tasks(*loops)
+            await end_tasks(*self._loops)
             await end_tasks(*self._builds)
+
+    def stop(self) -> None:
+        """Claims nothing from now on; builds are given back, those of a child process stopped first."""
+        self._stopping = True
+        for task in [*self._loops, *self._builds]:
+            task.cancel()
 
     async def _claim_for_ever(self) -> None:
         while True:
@@ -104,7 +113,7 @@ class Dispatcher:
                 continue
 
     async def _claim_one(self) -> bool:
-        if len(self._builds) >= self._limits.builds:
+        if self._stopping or len(self._builds) >= self._limits.builds:
             return False
         claim = await queue.claim_deployment(
             self._pool, worker=self._name, lease=LEASE, timeout=self._build_timeout, limits=self._limits
@@ -126,7 +135,7 @@ class Dispatcher:
             logger.error("%s broke; its lease will lapse", task.get_name(), exc_info=error)
 
     async def _sweep(self) -> None:
-        while True:
+        while not self._stopping:
             # Each time another name: it keeps out this process's own earlier worker as well.
             sweeper = f"{self._name}:{secrets.token_hex(3)}"
             claim = await queue.take_over_lapsed(self._pool, worker=sweeper, lease=LEASE)

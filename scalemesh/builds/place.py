@@ -20,11 +20,14 @@ class Place:
 
 
 @asynccontextmanager
-async def open_place(settings: Settings) -> AsyncIterator[Place]:
-    """The launcher of BUILDER. Raises CannotIsolate and CannotUseDocker, with the fix in the sentence."""
+async def open_place(settings: Settings, *, standby: bool) -> AsyncIterator[Place]:
+    """The launcher of BUILDER, where it has any with a builder that stands by.
+
+    Raises CannotIsolate and CannotUseDocker, with the fix in the sentence.
+    """
     if settings.builder == "process":
         sandbox = await choose_sandbox(settings)
-        async with open_process_launcher() as launcher:
+        async with open_process_launcher(standby=standby) as launcher:
             yield Place(launcher, sandbox)
         return
     # Its client is half a megabyte that only this way of building needs.

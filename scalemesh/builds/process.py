@@ -106,9 +106,12 @@ class ProcessLauncher:
 
 
 @contextlib.asynccontextmanager
-async def open_process_launcher() -> AsyncIterator[ProcessLauncher]:
-    """A launcher that has a builder stand by as long as the scope is open."""
+async def open_process_launcher(*, standby: bool) -> AsyncIterator[ProcessLauncher]:
+    """A launcher; with ``standby`` it has a builder stand by as long as the scope is open."""
     launcher = ProcessLauncher()
+    if not standby:
+        yield launcher
+        return
     keeping = asyncio.create_task(launcher.keep_standby(), name="keep a builder standing by")
     try:
         yield launcher

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox, SecretUnreadable
+from scalemesh.builds.counters import BuildCounters
 from scalemesh.builds.launcher import BuildID, Launcher, LaunchFailed, RunningBuild
 from scalemesh.builds.order import BuildPlace, builder_environment, site_label
 from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, decide_outcome
@@ -19,7 +20,13 @@ from scalemesh.db.pool import UNAVAILABLE, Pool
 from scalemesh.db.queue import BuildFacts, Claim, LostLease
 from scalemesh.fields.variables import values_for
 from scalemesh.logs import stream
-from scalemesh.logs.archive import ArchiveDamaged, BuildLog, BuildResult, fetch_build_log, write_build_log
+from scalemesh.logs.archive import (
+    ArchiveDamaged,
+    BuildLog,
+    BuildResult,
+    fetch_build_log,
+    write_whole_build_log,
+)
 from scalemesh.logs.events import Announcer
 from scalemesh.model import Failure, LogLine, Status
 from scalemesh.tasks import end_tasks, to_its_end
@@ -69,6 +76,7 @@ class Worker:
         self._place = place
         self._site_url = site_url
         self._announcer = Announcer(redis)
+        self.counters = BuildCounters()
 
     async def build(self, claim: Claim) -> None:
         """Build, and write down what came of it. Canceled, it leaves the builder and gives the claim back."""
@@ -154,11 +162,12 @@ class Worker:
     async def _supervise(self, claim: Claim, running: RunningBuild) -> bool:
         """Renew the lease until the builder has stored its log, or ended without. Raises LostLease."""
         archived = asyncio.create_task(self._until_archived(claim), name="archived")
+        ended = asyncio.create_task(running.wait(), name="ended")
         try:
-            await self._renew_until_done(claim, running, archived)
+            await self._renew_until_done(claim, running, {archived, ended})
             return archived.done()
         finally:
-            await to_its_end(end_tasks(archived))
+            await to_its_end(end_tasks(archived, ended))
 
     async def _until_archived(self, claim: Claim) -> None:
         if self._launcher.outlives_server:
@@ -167,13 +176,12 @@ class Worker:
         await stream.wait_until_archived(self._redis, claim.deployment_id, claim.attempt)
 
     async def _renew_until_done(
-        self, claim: Claim, running: RunningBuild, archived: "asyncio.Task[None]"
+        self, claim: Claim, running: RunningBuild, waiting: "set[asyncio.Task[Any]]"
     ) -> None:
         loop = asyncio.get_running_loop()
         left_s = max(0.0, (claim.deadline - datetime.now(UTC)).total_seconds())
         stop_at = loop.time() + left_s + _DEADLINE_GRACE_S
         held_until = loop.time() + LEASE.total_seconds()
-        waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(running.wait()), archived}
         while True:
             done, _ = await asyncio.wait(waiting, timeout=_RENEW_S, return_when=asyncio.FIRST_COMPLETED)
             if done:
@@ -201,7 +209,9 @@ class Worker:
     async def _record(self, claim: Claim, outcome: Outcome) -> Status:
         """Write the outcome; the log is whole in the archive before anybody can see the end."""
         await self._complete_log(claim, outcome)
-        return await _persistently(lambda: self._mark(claim, outcome))
+        status = await _persistently(lambda: self._mark(claim, outcome))
+        self.counters.count(status, claim.started_at)
+        return status
 
     async def _mark(self, claim: Claim, outcome: Outcome) -> Status:
         match outcome:
@@ -224,7 +234,7 @@ class Worker:
             if log is None or not log.lines or log.lines[0].seq > 1 or last_word:
                 lines = await self._whole_log(claim, log.lines if log else (), last_word)
                 whole = BuildLog(lines, log.result if log else None)
-                await write_build_log(
+                await write_whole_build_log(
                     self._store, claim.project_id, claim.deployment_id, claim.attempt, whole
                 )
             await stream.expire(self._redis, claim.deployment_id)

@@ -32,7 +32,7 @@ _CLAIM_LOCK = 7_225_322
 _CLAIMED = """
     deployments.id, project_id, attempt, worker, target, slug, git_url, coalesce(ref, branch) AS ref, branch,
     root_directory, install_command, build_command, output_directory, env_encrypted,
-    access_token_encrypted, no_cache, deadline_at, production_id
+    access_token_encrypted, no_cache, started_at, deadline_at, production_id
 """
 
 
@@ -56,6 +56,8 @@ class Claim:
     env_encrypted: bytes | None
     access_token_encrypted: bytes | None
     no_cache: bool
+    started_at: datetime
+    """Of the first attempt."""
     deadline: datetime
     production_id: DeploymentID | None
     """What is live as this one is claimed."""
@@ -92,6 +94,7 @@ def _claim(row: asyncpg.Record) -> Claim:
         env_encrypted=row["env_encrypted"],
         access_token_encrypted=row["access_token_encrypted"],
         no_cache=row["no_cache"],
+        started_at=row["started_at"],
         deadline=row["deadline_at"],
         production_id=DeploymentID(row["production_id"]) if row["production_id"] else None,
     )

@@ -4,6 +4,7 @@ The claim and what people are told come from the same query, so the line is neve
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from scalemesh.db.pool import Pool
 from scalemesh.model import DeploymentID, QueueLimits, WaitCause, Waiting
@@ -53,6 +54,32 @@ LINE = """
 
 A user's second deployment counts as if the first were running already, so two users' builds alternate.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSize:
+    """``oldest_wait_s`` is how long the oldest of the ``queued`` has waited; 0 where there is none."""
+
+    queued: int
+    building: int
+    oldest_wait_s: float
+
+
+async def measure_queue(pool: Pool) -> QueueSize:
+    row = await pool.fetchrow(
+        """
+        SELECT
+            count(*) FILTER (WHERE status = 'queued') AS queued,
+            count(*) FILTER (WHERE status = 'building') AS building,
+            coalesce(
+                extract(epoch FROM now() - min(created_at) FILTER (WHERE status = 'queued')), 0
+            )::float8 AS oldest_wait_s
+        FROM deployments
+        WHERE status IN ('queued', 'building')
+        """
+    )
+    assert row is not None
+    return QueueSize(row["queued"], row["building"], row["oldest_wait_s"])
 
 
 async def list_waiting(

@@ -15,7 +15,7 @@ import psutil
 
 from scalemesh.embedded import keeper
 from scalemesh.embedded.errors import ServerDidNotStart
-from scalemesh.tasks import end_tasks
+from scalemesh.tasks import Pauses, end_tasks
 
 _START_TIMEOUT_S = 60.0
 """Room for a crash recovery on a slow disk; an ordinary start takes a tenth of a second."""
@@ -23,15 +23,6 @@ _START_TIMEOUT_S = 60.0
 _READY_POLL_S = 0.02
 _STOP_TIMEOUT_S = keeper.STOP_GRACE_S + 5
 _LOG_TAIL_BYTES = 2000
-
-_RESTART_S = 0.25
-"""Builds and requests wait for it meanwhile."""
-
-_RESTART_MAX_S = 30.0
-"""For one that can't go on, as on a full disk: often enough to be back soon after the cause is gone."""
-
-_STEADY_S = 10.0
-"""A server that ran this long has started well; its next end is the first of a new row."""
 
 _logger = logging.getLogger(__name__)
 
@@ -103,12 +94,11 @@ class _Kept:
     async def restart_whenever_it_ends(self) -> None:
         """Never returns."""
         now = asyncio.get_running_loop().time
-        next_pause_s = _RESTART_S
+        pauses = Pauses()
         while True:
             began = now()
             status = await self.process.wait()
-            pause_s = _RESTART_S if now() - began > _STEADY_S else next_pause_s
-            next_pause_s = min(2 * pause_s, _RESTART_MAX_S)
+            pause_s = pauses.after(now() - began)
             _logger.error(
                 "%s ended by itself (status %d) and is started again in %.1f s:\n%s",
                 self._server.name,

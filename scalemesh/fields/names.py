@@ -3,8 +3,6 @@
 import re
 import unicodedata
 
-from email_validator import EmailNotValidError, validate_email
-
 NAME_MAX_CHARACTERS = 64
 EMAIL_MAX_CHARACTERS = 254  # RFC 5321's path limit less the two angle brackets
 # `{deploymentID}--{slug}` has to fit into one DNS label of 63.
@@ -39,6 +37,9 @@ def email(value: str) -> str:
     value = unicodedata.normalize("NFKC", value)
     if len(value) > EMAIL_MAX_CHARACTERS:
         raise ValueError(f"Use an email address of at most {EMAIL_MAX_CHARACTERS} characters.")
+    # Its patterns take longer to compile than most of the server to start.
+    from email_validator import EmailNotValidError, validate_email
+
     try:
         return validate_email(value, check_deliverability=False).normalized
     except EmailNotValidError:

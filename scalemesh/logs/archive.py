@@ -65,11 +65,18 @@ async def fetch_build_log(
 async def write_build_log(
     store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID, attempt: int, log: BuildLog
 ) -> None:
-    """Stores the log of ``attempt``, which has the lines of those before it too. Raises StoreUnavailable."""
+    """Stores the attempt's, as its builder does. Raises StoreUnavailable."""
     data = await asyncio.to_thread(_encode, log)
     await store.write(keys.build_log(project_id, deployment_id, attempt), data)
+
+
+async def write_whole_build_log(
+    store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID, attempt: int, log: BuildLog
+) -> None:
+    """The same of a log that has the lines of the attempts before too, for whoever knows one name only."""
+    await write_build_log(store, project_id, deployment_id, attempt, log)
     if attempt > 1:
-        await store.write(keys.whole_build_log(project_id, deployment_id), data)
+        await write_build_log(store, project_id, deployment_id, 1, log)
 
 
 def _decode(data: bytes) -> BuildLog:

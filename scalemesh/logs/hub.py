@@ -118,6 +118,8 @@ class Hub:
         self._watches: defaultdict[DeploymentID, set[Watch]] = defaultdict(set)
         self._by_channel: defaultdict[str, set[Watch]] = defaultdict(set)
         self.on_channels: Callable[[], None] = lambda: None
+        # Each line once for each watcher that it was handed to.
+        self.lines = 0
 
     @property
     def channels(self) -> set[str]:
@@ -139,7 +141,9 @@ class Hub:
                 self.on_channels()
 
     def publish(self, deployment_id: DeploymentID, batch: Batch) -> None:
-        for watch in self._watches.get(deployment_id, ()):
+        watches = self._watches.get(deployment_id, ())
+        self.lines += len(batch.lines) * len(watches)
+        for watch in watches:
             watch.put(batch)
 
     def handle(self, event: Event) -> None:

@@ -12,12 +12,14 @@ plan       the whole answer, decided purely, with the help of
 manifest   what a deployment is made of; cache keeps those in use
 earlier    what was live before, for pages that are open still
 routes     where hosts lead, remembered
-blobs      small files in memory
-respond    route -> manifest -> plan -> bytes on the wire
+blobs      where a file's bytes are: in memory, on this machine's disk (disk, download), in the store
+respond    route -> manifest -> plan -> bytes on the wire; files of this machine by sendfile
 hot        answers made ready by respond, found by a request's bytes (heads);
 protocol   the connection that writes them, and leaves all else to aiohttp
+told       the same, with somebody told of each
 """
 
+from scalemesh.sites.disk import DiskCache, open_disk_cache
 from scalemesh.sites.earlier import EARLIER_AGE, EARLIER_DEPLOYMENTS, FetchEarlier
 from scalemesh.sites.hosts import (
     BadHost,
@@ -28,25 +30,30 @@ from scalemesh.sites.hosts import (
     UnknownHost,
     parse_host,
 )
-from scalemesh.sites.protocol import HotRunner
+from scalemesh.sites.protocol import HotHandler, HotRunner
 from scalemesh.sites.respond import Sites, bad_host_response, unknown_host_response
 from scalemesh.sites.routes import FetchRoute, RouteUnavailable
+from scalemesh.sites.told import telling_handler
 
 __all__ = [
     "EARLIER_AGE",
     "EARLIER_DEPLOYMENTS",
     "BadHost",
     "ControlHost",
+    "DiskCache",
     "FetchEarlier",
     "FetchRoute",
     "Host",
     "Hostnames",
+    "HotHandler",
     "HotRunner",
     "RouteUnavailable",
     "SiteHost",
     "Sites",
     "UnknownHost",
     "bad_host_response",
+    "open_disk_cache",
     "parse_host",
+    "telling_handler",
     "unknown_host_response",
 ]

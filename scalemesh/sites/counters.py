@@ -9,8 +9,10 @@ class Counters:
 
     hot: int = 0
     """Answered from prepared bytes, without aiohttp's objects; 304 included."""
+    hot_not_modified: int = 0
+    """Of these, the 304."""
     hot_bytes: int = 0
-    """Of bodies."""
+    """Heads and bodies."""
     memory: int = 0
     disk: int = 0
     store: int = 0

@@ -29,9 +29,10 @@ PREPARED = (200, 304)
 class Prepared:
     """An answer but for its date, which comes last in its head, and its body."""
 
-    __slots__ = ("blob", "head", "lead")
+    __slots__ = ("blob", "head", "lead", "not_modified")
 
-    def __init__(self, head: bytes, blob: BlobID | None, lead: Lead) -> None:
+    def __init__(self, status: int, head: bytes, blob: BlobID | None, lead: Lead) -> None:
+        self.not_modified = int(status == 304)
         self.head = head
         self.blob = blob
         self.lead = lead
@@ -56,7 +57,9 @@ class HotAnswers:
         if plan.status in PREPARED:
             lines = [f"HTTP/1.1 {plan.status} {HTTPStatus(plan.status).phrase}"]
             lines += [f"{name}: {value}" for name, value in plan.headers.items()]
-            self._answers.put(key, Prepared("\r\n".join([*lines, "Date: "]).encode(), blob, lead))
+            self._answers.put(
+                key, Prepared(plan.status, "\r\n".join([*lines, "Date: "]).encode(), blob, lead)
+            )
 
     def find(self, head: bytes, now: float) -> tuple[bytes, bytes] | None:
         """The head and body that answer ``head`` at ``now``, on the loop's clock; None if aiohttp is to."""
@@ -76,9 +79,11 @@ class HotAnswers:
             return None
         if now >= self._date_until:
             self._renew_date(now)
+        head = answer.head + self._date
         self._counters.hot += 1
-        self._counters.hot_bytes += len(body)
-        return answer.head + self._date, body
+        self._counters.hot_not_modified += answer.not_modified
+        self._counters.hot_bytes += len(head) + len(body)
+        return head, body
 
     def _renew_date(self, now: float) -> None:
         moment = time.time()

@@ -24,6 +24,10 @@ class ManifestDamaged(Exception):
     """Not a manifest that this server can read. ``str(error)`` says where it went wrong."""
 
 
+class BlobDamaged(Exception):
+    """The store has less than a manifest says, or more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """A compressed form of a file, made at build time."""

@@ -5,7 +5,7 @@ Every name of aiohttp's own that is used here is in ``PRIVATE``, and a test hold
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -45,6 +45,11 @@ STALL_TIMEOUT_S = 60.0
 """A client that takes not one byte for so long is gone."""
 
 
+class Answers(Protocol):
+    def find(self, head: bytes, now: float) -> tuple[bytes, bytes] | None:
+        """As ``HotAnswers`` does."""
+
+
 class HotHandler(RequestHandler):
     """aiohttp's connection, but for one thing: a prepared answer is written as its request arrives.
 
@@ -56,7 +61,7 @@ class HotHandler(RequestHandler):
 
     def __init__(self, manager: web.Server, hot: HotAnswers, **options: Any) -> None:
         super().__init__(manager, **options)
-        self._hot = hot
+        self._hot: Answers = hot
         self._held = b""
         self._stall: asyncio.TimerHandle | None = None
         # Of the requests that aiohttp was given, how many it has answered.
@@ -194,7 +199,7 @@ class HotHandler(RequestHandler):
 class HotServer(web.Server):
     """``server`` as it is, with prepared answers in front of it."""
 
-    def __init__(self, server: web.Server, hot: HotAnswers) -> None:
+    def __init__(self, server: web.Server, hot: HotAnswers, handler: type[HotHandler]) -> None:
         super().__init__(
             server.request_handler,
             request_factory=server.request_factory,
@@ -203,17 +208,26 @@ class HotServer(web.Server):
             **server._kwargs,
         )
         self._hot = hot
+        self.handler = handler
 
     def __call__(self) -> RequestHandler:
-        return HotHandler(self, self._hot, loop=self._loop, **self._kwargs)
+        return self.handler(self, self._hot, loop=self._loop, **self._kwargs)
 
 
 class HotRunner(web.AppRunner):
-    """``web.AppRunner`` whose connections are ``HotHandler``'s."""
+    """``web.AppRunner`` whose connections are ``handler``'s."""
 
-    def __init__(self, app: web.Application, hot: HotAnswers, **options: Any) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        hot: HotAnswers,
+        *,
+        handler: type[HotHandler] = HotHandler,
+        **options: Any,
+    ) -> None:
         super().__init__(app, **options)
         self._hot = hot
+        self.handler = handler
 
     async def _make_server(self) -> web.Server:
-        return HotServer(await super()._make_server(), self._hot)
+        return HotServer(await super()._make_server(), self._hot, self.handler)

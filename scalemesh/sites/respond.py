@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from scalemesh import keys
 from scalemesh.artifacts.store import (
     CHUNK_BYTES,
     ArtifactNotFound,
@@ -16,18 +15,20 @@ from scalemesh.artifacts.store import (
     StoreUnavailable,
 )
 from scalemesh.model import DeploymentID, ProjectID, SiteRoute
-from scalemesh.sites.blobs import MAX_BLOB_BYTES, BlobCache, BlobDamaged, BlobID
+from scalemesh.sites.blobs import MAX_BLOB_BYTES, BlobCache, BlobID
 from scalemesh.sites.cache import ManifestCache
 from scalemesh.sites.counters import Counters
+from scalemesh.sites.disk import DiskCache
 from scalemesh.sites.earlier import EarlierFiles, FetchEarlier
 from scalemesh.sites.heads import key_of
 from scalemesh.sites.hosts import SiteHost
 from scalemesh.sites.hot import HotAnswers
-from scalemesh.sites.manifest import ManifestDamaged
+from scalemesh.sites.manifest import BlobDamaged, ManifestDamaged
 from scalemesh.sites.pages import BAD_HOST, NO_SITE, UNAVAILABLE, UNKNOWN_HOST, Page, render
 from scalemesh.sites.plan import Blob, Plan, plan_page, plan_response
 from scalemesh.sites.request import SiteRequest
 from scalemesh.sites.routes import FetchRoute, Lead, RouteCache, RouteUnavailable
+from scalemesh.sites.sendfile import send_file
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,9 @@ class Sites:
 
     ``fetch_route`` gives the deployment behind a host, None where there is no such site or nothing of it is
     live, and raises ``RouteUnavailable`` where it can't tell. Assets that it does not have are looked for in
-    what ``fetch_earlier`` gives. ``memory_bytes`` of small files are kept. ``routes`` is to be told of
-    changes; ``hot`` has the answers that need no request object. Holds nothing that needs closing.
+    what ``fetch_earlier`` gives. ``memory_bytes`` of small files are kept, and all sizes on ``disk``, where
+    the store is not a disk itself. ``routes`` is to be told of changes, and closed at the end; ``hot`` has
+    the answers that need no request object.
     """
 
     def __init__(
@@ -63,13 +65,14 @@ class Sites:
         *,
         fetch_earlier: FetchEarlier = _no_earlier,
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        disk: DiskCache | None = None,
     ) -> None:
         self.counters = Counters()
         self.routes = RouteCache(fetch_route, self.counters)
         self.earlier = EarlierFiles(fetch_earlier, store)
         self._store = store
         self._manifests = ManifestCache(store)
-        self._blobs = BlobCache(store, self.counters, max_bytes=memory_bytes)
+        self._blobs = BlobCache(store, self.counters, max_bytes=memory_bytes, disk=disk)
         self.hot = HotAnswers(self._blobs, self.counters)
 
     async def respond(self, request: web.BaseRequest, host: SiteHost) -> web.StreamResponse:
@@ -113,11 +116,9 @@ class Sites:
             data = await self._blobs.get(blob_id, size=blob.length)
             self._prepare(request, plan, blob_id, lead)
             return _whole(plan, data)
-        self.counters.store += 1
-        key = keys.blob(*blob_id)
-        async with self._store.open(key, start=blob.start, length=blob.length) as reader:
-            if reader.bytes != blob.length:
-                raise BlobDamaged(f"{key} has {reader.bytes} bytes from {blob.start}, not {blob.length}")
+        whole = plan.status != PARTIAL
+        opening = self._blobs.open(blob_id, start=blob.start, length=blob.length, whole=whole)
+        async with opening as reader:
             if reader.bytes <= CHUNK_BYTES:
                 return _whole(plan, b"".join([chunk async for chunk in reader]))
             return await _stream(request, plan, reader)
@@ -143,13 +144,16 @@ def _page(page: Page, headers: Mapping[str, str] | None = None) -> web.Response:
 
 
 async def _stream(request: web.BaseRequest, plan: Plan, reader: ArtifactReader) -> web.StreamResponse:
-    """Send ``reader`` as the client takes it: what waits in memory is a few chunks, however long it is."""
+    """Send ``reader`` as the client takes it: what waits in memory is a few chunks, or nothing of a file."""
     response = web.StreamResponse(status=plan.status, headers=plan.headers)
     try:
         await response.prepare(request)
-        async for chunk in reader:
-            async with asyncio.timeout(STALL_TIMEOUT_S):
-                await response.write(chunk)
+        if reader.part is None or not await send_file(
+            request, response, reader.part, reader.bytes, stall_timeout_s=STALL_TIMEOUT_S
+        ):
+            async for chunk in reader:
+                async with asyncio.timeout(STALL_TIMEOUT_S):
+                    await response.write(chunk)
         async with asyncio.timeout(STALL_TIMEOUT_S):
             await response.write_eof()
     except ConnectionError:

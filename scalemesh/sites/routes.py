@@ -10,6 +10,7 @@ from scalemesh.model import ProjectID, SiteRoute
 from scalemesh.sites.counters import Counters
 from scalemesh.sites.hosts import SiteHost
 from scalemesh.sites.once import Once
+from scalemesh.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ class RouteCache:
         self._max_count = max_count
         self._leads: OrderedDict[SiteHost, Lead] = OrderedDict()
         self._asks: Once[SiteHost, Lead] = Once()
+        # Each with the time until which its visitors wait for it.
+        self._renewals: dict[SiteHost, tuple[asyncio.Task[Lead], float]] = {}
         self._changes = 0
         self._ttl_s = TTL_S
         self._away = False
@@ -75,7 +78,13 @@ class RouteCache:
             self._leads.move_to_end(host)
             self._counters.routes_known += 1
             return lead
-        return await self._asks.get(host, lambda: self._renew(host))
+        if lead is None or lead.route is None:
+            return await self._asks.get(host, lambda: self._find(host))
+        return await self._renewed(host, lead)
+
+    async def aclose(self) -> None:
+        """Ends the questions whose visitors have an answer already."""
+        await end_tasks(*(task for task, _ in self._renewals.values()))
 
     def handle(self, event: Event) -> None:
         if isinstance(event, SiteChanged):
@@ -102,31 +111,46 @@ class RouteCache:
         for lead in self._leads.values():
             lead.until = min(lead.until, latest)
 
-    async def _renew(self, host: SiteHost) -> Lead:
+    async def _find(self, host: SiteHost) -> Lead:
         known = self._leads.get(host)
         if known is not None and known.until > _now():
-            # Somebody who waited longer has renewed it already.
+            # Somebody who waited longer has found it already.
             return known
+        return await self._renew(host, known)
+
+    async def _renewed(self, host: SiteHost, lead: Lead) -> Lead:
+        """``lead`` or the one after it, or ``lead`` as it was where the database does not say in time."""
+        if host not in self._renewals:
+            # A task of its own: asyncpg takes its time to give a question up when its server hangs.
+            task = asyncio.create_task(self._renew(host, lead), name=f"route of {host.label}")
+            self._renewals[host] = task, _now() + PATIENCE_S
+            task.add_done_callback(lambda task: self._ended(host, task))
+            if _now() - lead.until < TTL_S:
+                # It ran out a moment ago, and of its visitors one is enough to ask.
+                lead.until = _now() + PATIENCE_S
+        task, deadline = self._renewals[host]
+        await asyncio.wait([task], timeout=max(deadline - _now(), 0))
+        error = task.exception() if task.done() else TimeoutError("no answer in time")
+        if error is None:
+            self._away = False
+            return task.result()
+        if not isinstance(error, RouteUnavailable | TimeoutError):
+            raise error
+        if not self._away:
+            log.warning("serving by the routes known last: %s", error)
+        self._away = True
+        self._counters.routes_stale += 1
+        lead.until = _now() + TTL_S
+        return lead
+
+    def _ended(self, host: SiteHost, task: asyncio.Task[Lead]) -> None:
+        del self._renewals[host]
+        if not task.cancelled():
+            task.exception()  # looked at: its visitors may have gone on without it
+
+    async def _renew(self, host: SiteHost, known: Lead | None) -> Lead:
         self._counters.routes_asked += 1
-        fallback = known if known is not None and known.route is not None else None
-        if fallback is not None and _now() - fallback.until < TTL_S:
-            # It ran out a moment ago, and of its visitors one is enough to ask.
-            fallback.until = _now() + PATIENCE_S
-        try:
-            async with asyncio.timeout(PATIENCE_S if fallback else None):
-                route, until = await self._ask(host)
-        except (RouteUnavailable, TimeoutError) as error:
-            if fallback is None:
-                raise
-            if not self._away:
-                log.warning(
-                    "sites are served by the routes known last: %s", str(error) or "no answer in time"
-                )
-            self._away = True
-            self._counters.routes_stale += 1
-            fallback.until = _now() + TTL_S
-            return fallback
-        self._away = False
+        route, until = await self._ask(host)
         if known is not None and known.route == route:
             known.until = until
             return self._keep(host, known)

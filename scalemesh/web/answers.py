@@ -1,5 +1,6 @@
 """How a handler answers: JSON to a program, a page to go to next to a form."""
 
+import re
 import secrets
 from typing import Any
 
@@ -9,9 +10,16 @@ from scalemesh.web.body import is_form
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request id", str)
 
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
 
 def new_request_id() -> str:
     return secrets.token_hex(8)
+
+
+def usable_request_id(given: str) -> str | None:
+    """``given``, the caller's X-Request-ID, where it may be repeated."""
+    return given if _REQUEST_ID.fullmatch(given) else None
 
 
 def wants_page(request: web.Request) -> bool:

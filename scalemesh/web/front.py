@@ -1,6 +1,5 @@
 """In front of everything: which host a request is for, and what every answer of the control host carries."""
 
-import re
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -18,14 +17,14 @@ from scalemesh.sites import (
     parse_host,
     unknown_host_response,
 )
-from scalemesh.web.answers import REQUEST_ID, new_request_id
+from scalemesh.web.answers import REQUEST_ID, new_request_id, usable_request_id
 from scalemesh.web.sessions import check_origin, is_write
+from scalemesh.web.traffic import ROUTE_CLASS, RouteClass
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-# Load balancers and the kubelet ask by address, whatever our name is.
-_HEALTH_PATHS = frozenset({"/health", "/health/live"})
+# Load balancers, the kubelet and Prometheus ask by address, whatever our name is.
+_MACHINES_PATHS = frozenset({"/health", "/health/live", "/metrics"})
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -51,11 +50,13 @@ def dispatch_host(settings: Settings, sites: Sites) -> Middleware:
         host = parse_host(request.headers.getall("Host", ()), request.raw_path, names)
         match host:
             case ControlHost():
+                request[ROUTE_CLASS] = RouteClass.CONTROL
                 return await handler(request)
             case SiteHost():
+                request[ROUTE_CLASS] = RouteClass.SITE
                 return await sites.respond(request, host)
             case UnknownHost():
-                return await handler(request) if request.path in _HEALTH_PATHS else unknown_host_response()
+                return await handler(request) if request.path in _MACHINES_PATHS else unknown_host_response()
             case BadHost():
                 return bad_host_response()
 
@@ -65,8 +66,7 @@ def dispatch_host(settings: Settings, sites: Sites) -> Middleware:
 @web.middleware
 async def name_request(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every request has an id: the caller's where it gave a usable one."""
-    given = request.headers.get("X-Request-ID", "")
-    request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else new_request_id()
+    request[REQUEST_ID] = usable_request_id(request.headers.get("X-Request-ID", "")) or new_request_id()
     return await handler(request)
 
 

@@ -14,11 +14,22 @@ logger = logging.getLogger(__name__)
 _CHECK_TIMEOUT_S = 2.0
 
 
+class Readiness:
+    """Whether this server wants requests. Once it drains it never does again."""
+
+    draining = False
+
+
+READINESS = web.AppKey("readiness", Readiness)
+
+
 async def live(_request: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
 async def ready(request: web.Request) -> web.Response:
+    if request.app[READINESS].draining:
+        return web.json_response({"status": "draining"}, status=503)
     checks = request.app[SERVICES].checks
     results = await asyncio.gather(*(_run(name, check) for name, check in checks.items()))
     shape = dict(zip(checks, results, strict=True))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from scalemesh.web import deployments, health, logs, pages, projects, users
+from scalemesh.web import deployments, health, logs, metrics, pages, projects, users
 from scalemesh.web.pages import FormPage
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -22,6 +22,7 @@ class Route:
 ROUTES = (
     Route("GET", "/health", health.ready),
     Route("GET", "/health/live", health.live),
+    Route("GET", "/metrics", metrics.show),
     Route("POST", "/user/signup", users.sign_up, pages.signup),
     Route("POST", "/user/login", users.log_in, pages.login),
     Route("POST", "/user/logout", users.log_out),

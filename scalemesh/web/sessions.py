@@ -1,6 +1,7 @@
 """Who is asking. The cookie is encrypted (aiohttp-session) and holds a token that the database can revoke."""
 
 import ipaddress
+from collections.abc import Sequence
 
 import aiohttp_session
 from aiohttp import web
@@ -99,14 +100,20 @@ def is_write(request: web.Request) -> bool:
 
 def client_address(request: web.Request) -> str:
     """The client's IP address; what proxies say of it counts only from those in TRUSTED_PROXIES."""
-    peer = request.remote or "unknown"
-    networks = [
-        ipaddress.ip_network(network, strict=False)
-        for network in request.app[SERVICES].settings.trusted_proxies
-    ]
+    return forwarded_address(
+        request.remote or "unknown",
+        # A proxy may add a line of its own below the client's; they count as one list.
+        ",".join(request.headers.getall("X-Forwarded-For", ())),
+        request.app[SERVICES].settings.trusted_proxies,
+    )
+
+
+def forwarded_address(peer: str, forwarded_for: str, trusted_proxies: Sequence[str]) -> str:
+    """Where ``forwarded_for``, an X-Forwarded-For, leads from ``peer`` over trusted hops."""
+    networks = [ipaddress.ip_network(network, strict=False) for network in trusted_proxies]
     if not networks:
         return peer
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
     # From the nearest hop outwards, each one is believed as long as the one that names it is.
     while hops and _is_in(peer, networks):
         peer = hops.pop()
@@ -118,6 +125,9 @@ def _is_in(address: str, networks: "list[ipaddress.IPv4Network | ipaddress.IPv6N
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
+    # An IPv4 peer of a socket that listens on IPv6.
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
     return any(parsed in network for network in networks)
 
 

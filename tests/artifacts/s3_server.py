@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +35,12 @@ async def s3_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S
 
 
 @asynccontextmanager
-async def run_s3_server(directory: Path) -> AsyncIterator[S3Server]:
-    """An S3 server with one empty bucket, its data in ``directory``, stopped when the block ends."""
-    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc = _free_ports(8)
+async def run_s3_server(directory: Path, ports: Sequence[int] = ()) -> AsyncIterator[S3Server]:
+    """An S3 server with one bucket, its data in ``directory``, killed when the block ends.
+
+    On the same ``free_ports`` another one on the same directory takes its place.
+    """
+    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc = ports or free_ports()
     server = S3Server(f"http://127.0.0.1:{s3}", "artifacts", "test-key", "test-secret")
     config = directory / "s3.json"
     config.write_text(_identities(server))
@@ -120,7 +123,8 @@ async def _kill(process: Process) -> None:
     await process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int = 8) -> list[int]:
+    """Of the loopback, as many as the server needs."""
     with ExitStack() as held:
         probes = [held.enter_context(socket()) for _ in range(count)]
         for probe in probes:

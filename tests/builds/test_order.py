@@ -1,7 +1,7 @@
 """What a builder is told."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 from scalemesh.builds.order import BuildPlace, builder_environment, site_label
@@ -27,6 +27,7 @@ CLAIM = Claim(
     env_encrypted=b"sealed",
     access_token_encrypted=b"sealed too",
     no_cache=True,
+    started_at=datetime(2030, 1, 31, tzinfo=UTC),
     deadline=datetime(2030, 1, 31, 14, 0, 0, 999, timezone(timedelta(hours=2))),
     production_id=DeploymentID("dep0"),
 )

@@ -157,7 +157,7 @@ async def test_a_killed_builder_leaves_neither_process_nor_directory(stubborn: S
 async def test_a_builder_stands_by_for_the_next_build(
     environment: Environment, builders: FindBuilders, workspaces: Path
 ) -> None:
-    async with open_process_launcher() as launcher:
+    async with open_process_launcher(standby=True) as launcher:
         ready = await eventually(builders, lambda found: len(found) == 1)
         used = []
         for _ in range(2):
@@ -175,7 +175,7 @@ async def test_a_builder_stands_by_for_the_next_build(
 async def test_a_builder_that_died_standing_by_costs_no_build(
     environment: Environment, builders: FindBuilders
 ) -> None:
-    async with open_process_launcher() as launcher:
+    async with open_process_launcher(standby=True) as launcher:
         (ready,) = await eventually(builders, lambda found: len(found) == 1)
         ready.kill()
         await eventually(builders, lambda found: not found)

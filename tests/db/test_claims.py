@@ -51,6 +51,7 @@ async def test_the_oldest_is_claimed_first_with_all_that_its_build_needs(rows: R
         env_encrypted=None,
         access_token_encrypted=None,
         no_cache=True,
+        started_at=ANY,
         deadline=ANY,
         production_id=None,
     )

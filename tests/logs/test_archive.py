@@ -8,7 +8,14 @@ import pytest
 from scalemesh import keys
 from scalemesh.artifacts import DirectoryStore
 from scalemesh.logs import archive
-from scalemesh.logs.archive import ArchiveDamaged, BuildLog, BuildResult, fetch_build_log, write_build_log
+from scalemesh.logs.archive import (
+    ArchiveDamaged,
+    BuildLog,
+    BuildResult,
+    fetch_build_log,
+    write_build_log,
+    write_whole_build_log,
+)
 from scalemesh.model import DeploymentID, Failure, ProjectID
 from tests.logs.build import line, lines
 
@@ -38,7 +45,7 @@ async def test_what_is_written_is_read(store: DirectoryStore, result: BuildResul
 async def test_a_later_attempt_is_the_log_and_has_the_name_that_others_read(store: DirectoryStore) -> None:
     first, second = (BuildLog(lines(1, 3), None), BuildLog(lines(1, 5), None))
     await write_build_log(store, *IDS[:2], 1, first)
-    await write_build_log(store, *IDS, second)
+    await write_whole_build_log(store, *IDS, second)
     assert await fetch_build_log(store, *IDS) == second
     named = await store.read("__output/project/deployment/build.log.gz", max_bytes=10_000)
     assert len(gzip.decompress(named).splitlines()) == 5

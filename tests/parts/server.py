@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
 
 from scalemesh.app import listen, running_server
 from scalemesh.embedded import EmbeddedServers
@@ -51,7 +52,8 @@ class Client:
         return f"http://localhost:{self.port}"
 
     async def request(self, method: str, path: str, **options: Any) -> Answer:
-        headers = {"X-Forwarded-For": self.address, **options.pop("headers", {})}
+        headers = CIMultiDict(options.pop("headers", {}))
+        headers.setdefault("X-Forwarded-For", self.address)
         url = f"http://localhost:{self.port}{path}"
         async with self.session.request(
             method, url, headers=headers, allow_redirects=False, **options

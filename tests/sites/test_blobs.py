@@ -9,8 +9,9 @@ from scalemesh import keys
 from scalemesh.artifacts import DirectoryStore
 from scalemesh.artifacts.store import ArtifactNotFound, ArtifactTooLarge
 from scalemesh.model import ProjectID
-from scalemesh.sites.blobs import BlobCache, BlobDamaged, BlobID
+from scalemesh.sites.blobs import BlobCache, BlobID
 from scalemesh.sites.counters import Counters
+from scalemesh.sites.manifest import BlobDamaged
 from tests.sites.watched import WatchedStore, until
 
 

@@ -1,20 +1,26 @@
 """Clients that read slowly, stop, or leave in the middle of a large file."""
 
 import asyncio
+import fcntl
 import logging
 import socket
+import termios
+from array import array
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 from aiohttp import web
 
-from scalemesh.artifacts import DirectoryStore
+from scalemesh import keys
+from scalemesh.artifacts import DirectoryStore, directory
 from scalemesh.artifacts.store import CHUNK_BYTES, ArtifactReader
+from scalemesh.model import ProjectID
 from scalemesh.sites import SiteHost, Sites, respond
 from scalemesh.sites.plan import Plan
 from tests.sites.front import Routes, read_answer, serve
-from tests.sites.site import publish
+from tests.sites.site import publish, sha256
 from tests.sites.watched import WatchedStore, until
 
 LARGE = bytes(range(256)) * 4096 * 25  # 25 MiB, more than the loopback's buffers hold
@@ -78,6 +84,71 @@ async def test_clients_that_stop_reading_cost_a_few_chunks_each(
     for client in clients:
         client.close()
     await until(lambda: store.open_readers == 0)
+
+
+async def test_five_hundred_that_stop_reading_leave_memory_bounded(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    routes = Routes({SiteHost("a", None): await publish(store, {"/large.bin": LARGE})})
+    async with serve(Sites(routes.fetch, store)) as port:
+        before = psutil.Process().memory_info().rss
+        clients = [await connect(port) for _ in range(500)]
+        # Each has got what the kernel keeps for it, and then there is nothing more to read.
+        await until(lambda: all(map(readable_bytes, clients)))
+        used = [-1]
+        while used[-1] != (now := sum(map(readable_bytes, clients))):
+            used.append(now)
+            await asyncio.sleep(0.1)
+        assert psutil.Process().memory_info().rss - before < 500 * CHUNK_BYTES
+        for client in clients:
+            client.close()
+
+
+async def test_a_file_of_this_machine_is_sent_without_reading_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DirectoryStore(tmp_path)
+    routes = Routes({SiteHost("a", None): await publish(store, {"/large.bin": LARGE})})
+    monkeypatch.setattr(directory, "_read_chunk", None)
+    async with serve(Sites(routes.fetch, store)) as port:
+        client = await connect(port)
+        reader, writer = await asyncio.open_connection(sock=client)
+        assert (await read_answer(reader)).body == LARGE
+        # The same connection goes on, also with many in one piece.
+        part = b"GET /large.bin HTTP/1.1\r\nHost: a.localhost\r\nRange: bytes=5-2000004\r\n\r\n"
+        writer.write(part * 3)
+        for _ in range(3):
+            assert (await read_answer(reader)).body == LARGE[5:2000005]
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("leaves", [True, False], ids=["leaves", "stops"])
+async def test_a_client_of_a_file_that_does_not_take_it_lets_it_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not leaves:
+        monkeypatch.setattr(respond, "STALL_TIMEOUT_S", 0.1)
+    store = DirectoryStore(tmp_path)
+    routes = Routes({SiteHost("a", None): await publish(store, {"/large.bin": LARGE})})
+    blob = tmp_path / keys.blob(ProjectID("p1"), sha256(LARGE))
+
+    def is_open() -> bool:
+        return any(Path(file.path) == blob for file in psutil.Process().open_files())
+
+    async with serve(Sites(routes.fetch, store)) as port:
+        with await connect(port) as client:
+            await until(lambda: readable_bytes(client) > 0)
+            if leaves:
+                assert is_open()
+                client.close()
+            await until(lambda: not is_open())
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def readable_bytes(client: socket.socket) -> int:
+    count = array("i", [0])
+    fcntl.ioctl(client, termios.FIONREAD, count)
+    return count[0]
 
 
 async def test_a_client_that_was_slow_gets_every_byte(port: int, transports: list[asyncio.Transport]) -> None:

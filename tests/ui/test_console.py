@@ -31,7 +31,9 @@ END = json.dumps({"type": "end", "status": "ready"})
 
 async def _open_console(page: Page, git: GitServer, answer: Callable[[WebSocketRoute, int], None]) -> None:
     """A real deployment's page, whose socket ``answer`` speaks for: the only way to time its faults."""
-    # The repository is not there, so the deployment ends by itself and soon.
+    # The repository is not there, so the deployment ends by itself and soon: all of the log is to be on the
+    # screen also below what a failed one says of itself.
+    await page.set_viewport_size({"width": 1280, "height": 1000})
     await page.goto("/projects/new")
     await page.get_by_label("Name").fill(f"console {secrets.token_hex(3)}")
     await page.get_by_label("Git repository").fill(git.url("no-such"))

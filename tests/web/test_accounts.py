@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from multidict import CIMultiDict
 
 from tests.parts.server import PASSWORD, Client, Server, StartServer
 
@@ -103,6 +104,20 @@ async def test_a_trusted_proxys_word_counts(server: Server) -> None:
             tried = await visitor.post("/user/login", {"email": email, "password": "wrong password"})
         assert tried.status == 429
         assert (await neighbour.post("/user/login", {"email": email, "password": PASSWORD})).status == 200
+
+
+async def test_a_proxy_may_add_a_line_of_its_own_below_what_the_client_claims(server: Server) -> None:
+    async with server.visitor() as visitor:
+        email = await visitor.sign_up()
+        for number in range(6):
+            tried = await visitor.post(
+                "/user/login",
+                {"email": email, "password": "wrong password"},
+                headers=CIMultiDict(
+                    [("X-Forwarded-For", f"192.0.2.{number}"), ("X-Forwarded-For", visitor.address)]
+                ),
+            )
+        assert tried.status == 429
 
 
 async def test_a_right_password_forgives_the_tries_before_it(user: Client) -> None:
