@@ -23,7 +23,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-faults test-containers builder-image server-image check settings-docs \
-	bench bench-builds clean browser
+	bench bench-builds bench-logs clean browser
 
 help:
 	@echo 'make run     start Scale Mesh on http://localhost:9000'
@@ -37,6 +37,7 @@ help:
 	@echo 'make settings-docs    write docs/settings.md anew from the settings class'
 	@echo 'make bench   measure speed and memory, beside nginx, Caddy and a Go proxy where they are installed'
 	@echo 'make bench-builds  measure builds against the same commands by hand, large uploads, a long queue'
+	@echo 'make bench-logs  measure the live log under a thousand watchers'
 	@echo 'make clean   remove .venv and every cache; data in .scalemesh stays'
 
 run: $(INSTALLED)
@@ -78,6 +79,9 @@ bench: $(INSTALLED)
 
 bench-builds: $(INSTALLED)
 	$(RUN) -m bench builds
+
+bench-logs: $(INSTALLED)
+	$(RUN) -m bench logs
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,12 +1,12 @@
-"""``make bench`` and ``make bench-builds``: every figure with the bound it is held to.
+"""``make bench``, ``bench-builds`` and ``bench-logs``: every figure with the bound it is held to.
 
-``python -m bench NAME`` measures one part: start (a first deploy), sites, hot or builds.
+``python -m bench NAME`` measures one part: start (a first deploy), sites, hot, builds or logs.
 """
 
 import asyncio
 import sys
 
-from bench import builds, first_deploy, hot, sites
+from bench import builds, first_deploy, hot, logs, sites
 from bench.figures import Figure
 
 
@@ -20,6 +20,7 @@ _MEASURES = {
     "sites": sites.measure,
     "hot": hot.measure,
     "builds": builds.measure,
+    "logs": logs.measure,
 }
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from builder.kept import KeptLines
+from builder.masking import PrivateKeys
 from builder.text import LineReader, clean, cut
 
 
@@ -92,7 +93,8 @@ class BuildLog:
 
     def reader(self) -> LineReader:
         """Turns one stream of a process into lines fit for ``write``."""
-        return LineReader(self._mask, self._longest_secret_bytes)
+        keys = PrivateKeys()
+        return LineReader(lambda line: self._mask(keys.mask(line)), self._longest_secret_bytes)
 
     def mask(self, text: str) -> str:
         return self._mask(clean(text))

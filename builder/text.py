@@ -23,14 +23,40 @@ _CONTROLS = re.compile(
     r"|\x1b[\x20-\x2f]*[\x30-\x7e]?"  # other escapes
     rf"|[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029{_BIDI}]"
 )
+_PLAIN_SGR = re.compile(r"\x1b\[(?:0|[1-9][0-9]{0,2})(?:;(?:0|[1-9][0-9]{0,2})){0,15}m")
+_MAX_SGR_CODES = 16
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _BROKEN_SGR_END = re.compile(r"\x1b(?:\[[0-9;:]*)?\Z")
 
 
 def clean(text: str) -> str:
     """``text`` of one line without controls other than tab and SGR colours. Linear in its length."""
-    text = _CONTROLS.sub(lambda match: match[1] or "", text)
+    text = _CONTROLS.sub(lambda match: _normal(match[1]) if match[1] else "", text)
     return _SURROGATES.sub("\ufffd", text)
+
+
+def _normal(sgr: str) -> str:
+    """The one spelling of a colour that every reader knows: numbers with ``;`` between them."""
+    if _PLAIN_SGR.fullmatch(sgr):
+        return sgr
+    codes = [code for part in sgr[2:-1].split(";") for code in _codes(part)]
+    return f"\x1b[{';'.join(codes[:_MAX_SGR_CODES])}m" if codes else ""
+
+
+def _codes(part: str) -> list[str]:
+    """Of one parameter, which may have others of its own after colons: a colour, or a kind of underline."""
+    first, *rest = [number.lstrip("0")[:4] or "0" for number in part.split(":")]
+    if not rest:
+        return [first] if len(first) <= 3 else []
+    match first:
+        case "4":
+            return ["24" if rest[0] == "0" else "4"]
+        case "38" | "48" if rest[0] == "5" and len(rest) == 2:
+            return [first, *rest]
+        case "38" | "48" if rest[0] == "2" and len(rest) in (4, 5):
+            return [first, "2", *rest[-3:]]
+        case _:
+            return []
 
 
 def cut(text: str) -> str:

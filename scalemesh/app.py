@@ -55,7 +55,7 @@ from scalemesh.web.access_log import SAMPLED, AccessLog
 from scalemesh.web.body import MAX_BODY_BYTES
 from scalemesh.web.errors import tell_errors
 from scalemesh.web.health import READINESS, Readiness
-from scalemesh.web.logs import CONSOLES, Consoles, close_consoles
+from scalemesh.web.log_readers import READERS, Readers, close_readers
 from scalemesh.web.metrics import METERS, Meters
 from scalemesh.web.routes import add_routes
 from scalemesh.web.services import SERVICES, Services
@@ -168,14 +168,14 @@ def init_app(settings: Settings, resources: Resources, place: Place, *, alone: b
         },
     )
     app[SITES] = sites
-    app[CONSOLES] = Consoles()
+    app[READERS] = Readers()
     app[READINESS] = Readiness()
     app[_DISPATCHER] = dispatcher
     app[METERS] = Meters(resources.pool, Traffic(), sites, worker.counters, hub)
     add_routes(app)
     _add_pages(app)
     app.on_response_prepare.append(front.on_prepare)
-    app.on_shutdown.append(close_consoles)
+    app.on_shutdown.append(close_readers)
 
     async def follow_logs(_app: web.Application) -> AsyncIterator[None]:
         async with subscriber(resources.listening, hub, [sites.routes]), aclosing(sites.routes):

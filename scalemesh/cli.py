@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, demo, ecs-setup, doctor, settings-docs."""
+"""The command line: serve, migrate, demo, logs, ecs-setup, doctor, settings-docs."""
 
 import argparse
 import asyncio
@@ -13,6 +13,7 @@ import asyncpg
 import uvloop
 from aiohttp.http_exceptions import HttpProcessingError
 
+from scalemesh import print_log
 from scalemesh.app import CannotListen, listen, running_server
 from scalemesh.demo import DemoFailed, run_demo
 from scalemesh.doctor import run_doctor
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_arguments(commands.add_parser("ecs-setup", help="make what BUILDER=ecs needs in an AWS account"))
     commands.add_parser("settings-docs", help="print docs/settings.md")
     commands.add_parser(COMMAND)
+    print_log.add_command(commands)
     options = parser.parse_args(arguments)
     command = options.command or "serve"
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -55,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return uvloop.run(_migrate(settings))
         if command == "doctor":
             return uvloop.run(run_doctor(settings))
+        if command == print_log.COMMAND:
+            return uvloop.run(print_log.run_command(options, settings.public_url))
         if command == "demo":
             uvloop.run(run_demo(settings))
         elif command == COMMAND:
@@ -67,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"The settings can't be used:\n{error}")
     except CannotReach as error:
         return _fail(f"The server can't start:\n{error}")
-    except (CannotListen, ScaleMeshError, DemoFailed) as error:
+    except (CannotListen, ScaleMeshError, DemoFailed, print_log.LogNotPrinted) as error:
         return _fail(str(error))
     except (OSError, asyncpg.PostgresError) as error:
         return _fail(f"The server can't start: {error}")

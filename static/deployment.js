@@ -66,6 +66,7 @@ function showFacts(deployment) {
     fill(outcome, 'error.message', deployment.error.message);
     fill(outcome, 'error.hint', deployment.error.hint ?? '');
     showLine(deployment.error.line);
+    if (deployment.error.line) log.showCause(deployment.error.line);
   }
 }
 
@@ -108,4 +109,6 @@ function showState(state) {
 setInterval(() => isActive(status) && showDuration(), 1000);
 // The place in the line changes with other people's builds, of which this page hears nothing.
 setInterval(() => status === 'queued' && !document.hidden && refresh(), 3000);
-startConsole(root, { onStatus: statusChanged, onStep: refresh, announce });
+const log = startConsole(root, { onStatus: statusChanged, onStep: refresh, announce });
+const cause = /^#L([0-9]+)$/.exec(/** @type {HTMLAnchorElement} */ (outcome.querySelector('[data-field="error.line"]')).hash);
+if (status === 'failed' && cause) log.showCause(Number(cause[1]));

@@ -34,6 +34,20 @@ class End:
 Event = Batch | Gap | Status | End
 
 
+async def up_to(events: AsyncGenerator[Event, None], last: int) -> AsyncGenerator[Event, None]:
+    """``events`` as far as line ``last``: once it has come, or its gap, nothing follows, not even End."""
+    async with aclosing(events):
+        async for event in events:
+            if not isinstance(event, Batch | Gap) or event.last < last:
+                yield event
+                continue
+            if isinstance(event, Gap):
+                yield Gap(event.first, min(event.last, last))
+            else:
+                yield Batch([line for line in event.lines if line.seq <= last])
+            return
+
+
 class Logs:
     def __init__(self, pool: Pool, redis: Redis, store: ArtifactStore, hub: Hub) -> None:
         self._pool = pool
@@ -75,11 +89,16 @@ class Logs:
                 if current is not status:
                     status = current
                     yield status
-                async with aclosing(self._new(watch, item, cursor, status)) as events:
-                    async for event in events:
-                        watch.check()
-                        cursor = event.last
-                        yield event
+                if isinstance(item, Batch) and item.first == cursor + 1 and not status.is_final:
+                    # Nearly always; what follows does the same for it with three generators.
+                    cursor = item.last
+                    yield item
+                else:
+                    async with aclosing(self._new(watch, item, cursor, status)) as events:
+                        async for event in events:
+                            watch.check()
+                            cursor = event.last
+                            yield event
                 if status.is_final:
                     break
                 item = await watch.next(look_at - now())

@@ -1,7 +1,7 @@
 """What this process has open: each watcher's bounded queue, fed by the subscriber."""
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +42,8 @@ class Watch:
         self.project_id = project_id
         self.user_id = user_id
         self.session = session
-        self._queue: asyncio.Queue[Item] = asyncio.Queue(QUEUE_MAX_ITEMS)
+        self._queue: deque[Item] = deque()
+        self._waiter: asyncio.Future[None] | None = None
         self._resyncs = False
         self._broken: Exception | None = None
 
@@ -56,24 +57,39 @@ class Watch:
         self.check()
         if timeout_s <= 0:
             return Resync()
-        try:
-            async with asyncio.timeout(timeout_s):
-                item = await self._queue.get()
-        except TimeoutError:
-            item = Resync()
-        else:
-            self._resyncs = self._resyncs and not isinstance(item, Resync)
-        self.check()
+        if not self._queue:
+            await self._wait(timeout_s)
+            self.check()
+        if not self._queue:
+            return Resync()
+        item = self._queue.popleft()
+        self._resyncs = self._resyncs and not isinstance(item, Resync)
         return item
+
+    async def _wait(self, timeout_s: float) -> None:
+        """For the next item or the end of the time. A thousand watchers do this for each batch."""
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(timeout_s, self._wake)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def put(self, item: Item) -> None:
         """Never waits: a full queue ends the watch, and no line is silently missing."""
         if self._broken is not None:
             return
-        try:
-            self._queue.put_nowait(item)
-        except asyncio.QueueFull:
+        if len(self._queue) < QUEUE_MAX_ITEMS:
+            self._queue.append(item)
+        else:
             self._broken = LogClientTooSlow("The log came faster than it was read.")
+        self._wake()
 
     def resync(self) -> None:
         """One that waits already will do: it is acted on later than what asks for another."""
@@ -83,8 +99,7 @@ class Watch:
 
     def end(self) -> None:
         self._broken = WatchEnded()
-        if not self._queue.full():
-            self._queue.put_nowait(Resync())
+        self._wake()
 
 
 def _discard(watches: dict[K, set[Watch]], key: K, watch: Watch) -> bool:

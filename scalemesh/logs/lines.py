@@ -52,9 +52,9 @@ class Batch:
         return self.lines[-1].seq
 
     @cached_property
-    def frame(self) -> str:
-        """The WebSocket frame."""
-        return encode_json({"type": "lines", "lines": [line_shape(line) for line in self.lines]})
+    def frame(self) -> bytes:
+        """As a WebSocket carries it."""
+        return encode_json({"type": "lines", "lines": [line_shape(line) for line in self.lines]}).encode()
 
     def after(self, seq: int) -> "Batch | None":
         """What of it comes after ``seq``."""

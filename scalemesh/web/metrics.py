@@ -22,7 +22,7 @@ from scalemesh.db.waiting import QueueSize, measure_queue
 from scalemesh.histogram import Histogram
 from scalemesh.logs.hub import Hub
 from scalemesh.sites import Sites
-from scalemesh.web.logs import CONSOLES
+from scalemesh.web.log_readers import READERS
 from scalemesh.web.services import SERVICES
 from scalemesh.web.traffic import RouteClass, Traffic
 
@@ -52,7 +52,7 @@ async def show(request: web.Request) -> web.Response:
     if not may_read(request, request.app[SERVICES].settings.metrics_token):
         raise web.HTTPNotFound
     meters = request.app[METERS]
-    snapshot = _Snapshot(meters, log_clients=len(request.app[CONSOLES]), queue=await _queue(meters.pool))
+    snapshot = _Snapshot(meters, log_clients=len(request.app[READERS]), queue=await _queue(meters.pool))
     return web.Response(body=generate_latest(snapshot), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

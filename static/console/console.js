@@ -5,7 +5,7 @@ import { isActive } from '../status.js';
 import { LogConnection } from './connection.js';
 import { JumpButton } from './jump.js';
 import { listenForKeys } from './keys.js';
-import { LinkedLine } from './linked.js';
+import { LinkedLines } from './linked.js';
 import { LogModel } from './model.js';
 import { SearchBox } from './searchbox.js';
 import { setUpTools } from './tools.js';
@@ -21,6 +21,7 @@ import { LogView } from './view.js';
 /**
  * @param {HTMLElement} root the element that `data-live-url` and its neighbours are on
  * @param {ConsoleHooks} hooks
+ * @returns {{showCause: (seq: number) => void}} leads to the line that shows why the build failed
  */
 export function startConsole(root, hooks) {
   const { status = '', liveUrl = '', logUrl = '', apiUrl = '' } = root.dataset;
@@ -37,16 +38,28 @@ export function startConsole(root, hooks) {
     },
   });
   const search = new SearchBox(root, model, view);
-  const linked = new LinkedLine(model, view, part('log'));
+  const linked = new LinkedLines(model, view, part('log'));
   const tools = setUpTools(root, model, view, hooks.announce);
   const empty = new EmptyNote(part('log-empty'), model);
   empty.say(waitingWords(status));
 
   let due = false;
+  let ended = false;
+  let folded = false;
+  let cause = 0;
+  // Only a reader who has looked at nothing else is led away.
+  const leadToCause = () => {
+    if (ended && cause && view.follower.following) linked.suggest(cause);
+  };
   let steps = 0;
   const show = () => {
     due = false;
     view.sync();
+    if (ended && !folded) {
+      folded = true;
+      view.foldDone();
+      leadToCause();
+    }
     search.extend();
     linked.show();
     jump.show(view.follower.screensToEnd);
@@ -69,6 +82,7 @@ export function startConsole(root, hooks) {
       hooks.onStatus(frame.status ?? '');
     } else if (frame.type === 'end') {
       model.finish(frame.status ?? '');
+      ended = true;
       empty.say('This deployment wrote no log.');
       clearInterval(ticking);
       view.tick();
@@ -110,6 +124,9 @@ export function startConsole(root, hooks) {
     w: tools.wrap,
     t: tools.times,
     c: tools.copy,
+    e: tools.error,
+    F: tools.full,
+    Escape: tools.leave,
     g: () => view.toStart(),
     G: () => view.follower.set(true),
     ']': () => view.moveStep(1),
@@ -118,6 +135,12 @@ export function startConsole(root, hooks) {
   // A log that still grows, or ends in a failure, is read from its end; a finished one from its start.
   view.follower.set(isActive(status) || status === 'failed');
   connection.start();
+  return {
+    showCause: (seq) => {
+      cause = seq;
+      leadToCause();
+    },
+  };
 }
 
 /** @param {string} status */

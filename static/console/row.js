@@ -5,7 +5,7 @@ import { findLinks } from './links.js';
 import { gapText, isGap } from './model.js';
 import { findAll } from './search.js';
 
-/** @typedef {{query: string, logUrl: string}} RowOptions */
+/** @typedef {{query: string, logUrl: string, linked: import('./linked.js').LineRange|null}} RowOptions */
 
 /**
  * @param {import('./model.js').Entry} entry
@@ -21,11 +21,24 @@ export function createRow(entry, options) {
   }
   row.dataset.seq = String(entry.seq);
   row.dataset.stream = entry.stream;
+  if (options.linked && entry.seq >= options.linked.from && entry.seq <= options.linked.to) row.classList.add('linked');
   const at = element('time', 'at');
   at.setAttribute('datetime', entry.time);
   at.textContent = clock(entry.time);
-  row.append(at, lineText(entry.text, options.query));
+  row.append(numberLink(entry.seq), at, lineText(entry.text, options.query));
   return row;
+}
+
+/** The number itself is the style sheet's, so that it is not copied with the text. @param {number} seq */
+function numberLink(seq) {
+  const link = document.createElement('a');
+  link.className = 'nr';
+  link.href = `#L${seq}`;
+  link.dataset.nr = String(seq);
+  // The text is what is read line by line; thousands of stops before it would be in the way.
+  link.tabIndex = -1;
+  link.setAttribute('aria-hidden', 'true');
+  return link;
 }
 
 /** @param {import('./model.js').Gap} gap @param {string} logUrl */

@@ -6,6 +6,8 @@ export class StepSection {
   element = document.createElement('section');
   body = document.createElement('div');
   button = document.createElement('button');
+  /** Whether the reader has folded or opened it. */
+  touched = false;
   #name = span('step-name');
   #outcome = span('step-outcome');
   #time = span('step-time');
@@ -22,6 +24,11 @@ export class StepSection {
     this.body.id = id;
     if (step) this.element.append(this.#header(step, id));
     this.element.append(this.body);
+  }
+
+  /** @returns {string|undefined} none for what comes before any step */
+  get outcome() {
+    return this.#step?.outcome;
   }
 
   get folded() {
@@ -59,7 +66,10 @@ export class StepSection {
     this.#name.textContent = step.phase ? step.phase[0].toUpperCase() + step.phase.slice(1) : 'Log';
     // The spaces are for those who hear it: without them the three run into one word.
     this.button.append(span('step-chevron'), span('step-mark'), this.#name, ' ', this.#outcome, ' ', this.#time);
-    this.button.addEventListener('click', () => this.fold(!this.folded));
+    this.button.addEventListener('click', () => {
+      this.touched = true;
+      this.fold(!this.folded);
+    });
     heading.append(this.button);
     return heading;
   }

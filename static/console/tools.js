@@ -1,6 +1,7 @@
 /** The buttons above the log. Each is a toggle or says what it did. */
 
 import { copyText } from './copy.js';
+import { findFirstError } from './errors.js';
 import { readSetting, writeSetting } from './settings.js';
 
 const SAID_MS = 2000;
@@ -10,7 +11,7 @@ const SAID_MS = 2000;
  * @param {import('./model.js').LogModel} model
  * @param {import('./view.js').LogView} view
  * @param {(words: string) => void} announce
- * @returns {{follow: () => void, wrap: () => void, times: () => void, copy: () => void, help: () => void}}
+ * @returns {{follow: () => void, wrap: () => void, times: () => void, copy: () => void, error: () => void, full: () => void, leave: () => void, help: () => void}}
  */
 export function setUpTools(root, model, view, announce) {
   const button = (/** @type {string} */ id) => /** @type {HTMLButtonElement} */ (root.querySelector(`#${id}`));
@@ -27,6 +28,11 @@ export function setUpTools(root, model, view, announce) {
     writeSetting(name, settings[name]);
     layOut();
   };
+  const fill = (/** @type {boolean} */ fills) => {
+    root.classList.toggle('fills', fills);
+    document.documentElement.classList.toggle('filled', fills);
+    button('log-full').setAttribute('aria-pressed', String(fills));
+  };
   const actions = {
     follow: () => view.follower.set(!view.follower.following),
     wrap: toggle('wrap'),
@@ -36,12 +42,23 @@ export function setUpTools(root, model, view, announce) {
       sayFor(button('log-copy'), copied ? 'Copied' : 'Failed');
       announce(copied ? 'The log is copied.' : 'The log could not be copied. Download it instead.');
     },
+    error: () => {
+      const index = findFirstError(model);
+      if (index >= 0) return view.reveal(index);
+      sayFor(button('log-error'), 'None');
+      announce('No line of the log speaks of an error.');
+    },
+    // The window rather than the screen: that works on every phone, and Escape is the page's own key.
+    full: () => fill(!root.classList.contains('fills')),
+    leave: () => fill(false),
     help: () => dialog.showModal(),
   };
   button('log-follow').addEventListener('click', actions.follow);
   button('log-wrap').addEventListener('click', actions.wrap);
   button('log-timestamps').addEventListener('click', actions.times);
   button('log-copy').addEventListener('click', actions.copy);
+  button('log-error').addEventListener('click', actions.error);
+  button('log-full').addEventListener('click', actions.full);
   button('log-help').addEventListener('click', actions.help);
   // A press beside the list closes it.
   dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());

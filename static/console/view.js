@@ -38,7 +38,7 @@ export class LogView {
     this.#model = model;
     this.follower = new Follower(log, onFollow);
     this.#metrics = new LineMetrics(log);
-    this.#context = { row: { query: '', logUrl }, height: (/** @type {string} */ text) => this.#metrics.height(text) };
+    this.#context = { row: { query: '', logUrl, linked: null }, height: (/** @type {string} */ text) => this.#metrics.height(text) };
     this.#observer = new IntersectionObserver((changes) => this.#nearChanged(changes), { root: log, rootMargin: MARGIN });
     let width = 0;
     new ResizeObserver(() => {
@@ -82,6 +82,24 @@ export class LogView {
   /** @param {string} query marked wherever it is */
   mark(query) {
     this.#context.row.query = query;
+    this.#redraw();
+  }
+
+  /** @param {import('./linked.js').LineRange} range lines that the page's address names */
+  markLinked(range) {
+    this.#context.row.linked = range;
+    this.#redraw();
+  }
+
+  /** Steps that succeeded are done with, but for those that the reader has folded or opened. */
+  foldDone() {
+    const steps = this.#sections.filter((section) => section.outcome);
+    if (steps.length < 2) return;
+    for (const section of steps) if (section.outcome === 'done' && !section.touched) section.fold(true);
+    this.follower.keep();
+  }
+
+  #redraw() {
     for (const chunk of this.#chunks) chunk.redraw();
     this.#current = null;
   }

@@ -28,6 +28,11 @@ def lines(first: int, last: int) -> list[LogLine]:
     return [line(seq) for seq in range(first, last + 1)]
 
 
+def long_line(seq: int) -> LogLine:
+    """Of 8,000 bytes."""
+    return line(seq, f"{seq} ".ljust(8000, "x"))
+
+
 class Build:
     def __init__(
         self,

@@ -116,7 +116,7 @@ async def test_hostile_text_stays_text(member: Page, git_server: GitServer) -> N
         ]
     )
     assert await member.locator(".log img").count() == 0
-    link = member.locator(".log a")
+    link = member.locator(".log .text a")
     await expect(link).to_have_count(1)
     await expect(link).to_have_attribute("href", "https://example.com/a")
     await expect(link).to_have_attribute("rel", "noopener noreferrer nofollow")
@@ -189,3 +189,77 @@ async def test_a_failed_build_leads_to_the_line_that_says_why(member: Page, git_
     await member.reload()
     await expect(line).to_contain_text("Error: API_TOKEN is not set")
     await expect(line).to_be_in_viewport()
+
+
+PHASES = ("clone", "install", "build", "publish")
+
+
+def _phases(each: int) -> str:
+    """A log of a build with ``each`` lines in every phase."""
+    lines = [_line(seq, phase=PHASES[(seq - 1) // each]) for seq in range(1, each * len(PHASES) + 1)]
+    lines[each * 2 + 5]["text"] = "src/app.js: error: no such module"
+    return json.dumps({"type": "lines", "lines": lines})
+
+
+async def test_a_click_on_a_number_links_to_the_line_and_with_shift_to_a_range(
+    member: Page, git_server: GitServer
+) -> None:
+    def answer(socket: WebSocketRoute, _: int) -> None:
+        socket.send(_lines(1, 300))
+        socket.send(END)
+
+    await _open_console(member, git_server, answer)
+    await expect(member.locator("#log-count")).to_have_text("300 lines")
+    await member.locator("#log").focus()
+    await member.keyboard.press("g")
+    await member.locator(".line[data-seq='3'] .nr").click()
+    assert urlsplit(member.url).fragment == "L3"
+    await member.locator(".line[data-seq='6'] .nr").click(modifiers=["Shift"])
+    assert urlsplit(member.url).fragment == "L3-L6"
+    await expect(member.locator(".line.linked")).to_have_count(4)
+
+    await member.goto(f"{member.url.split('#')[0]}#L220-L230")
+    await member.reload()
+    await expect(member.locator(".line[data-seq='220']")).to_be_in_viewport()
+    await expect(member.locator(".line.linked")).to_have_count(11)
+
+
+async def test_steps_that_succeeded_are_folded_at_the_end_and_an_error_is_found_in_them(
+    member: Page, git_server: GitServer
+) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def answer(socket: WebSocketRoute, _: int) -> None:
+        sockets.append(socket)
+        socket.send(_phases(60))
+
+    await _open_console(member, git_server, answer)
+    headers = member.locator(".step-head button")
+    await expect(headers).to_have_count(4)
+    await expect(headers.first).to_have_attribute("aria-expanded", "true")
+    sockets[0].send(json.dumps({"type": "end", "status": "failed"}))
+    for index, expanded in enumerate(["false", "false", "false", "true"]):
+        await expect(headers.nth(index)).to_have_attribute("aria-expanded", expanded)
+
+    await member.locator("#log").focus()
+    await member.keyboard.press("e")
+    await expect(member.locator(".line.current")).to_have_attribute("data-seq", "126")
+    await expect(member.locator(".line.current")).to_be_in_viewport()
+    await expect(headers.nth(2)).to_have_attribute("aria-expanded", "true")
+
+
+async def test_the_console_fills_the_window_and_comes_back(member: Page, git_server: GitServer) -> None:
+    def answer(socket: WebSocketRoute, _: int) -> None:
+        socket.send(_lines(1, 20))
+        socket.send(END)
+
+    await _open_console(member, git_server, answer)
+    await member.locator("#log-full").click()
+    await expect(member.locator("#log-full")).to_have_attribute("aria-pressed", "true")
+    box = await member.locator("#console").bounding_box()
+    assert box is not None
+    assert member.viewport_size is not None
+    assert (box["width"], box["height"]) == (member.viewport_size["width"], member.viewport_size["height"])
+    await member.locator("#log").focus()
+    await member.keyboard.press("Escape")
+    await expect(member.locator("#log-full")).to_have_attribute("aria-pressed", "false")

@@ -1,44 +1,25 @@
-"""The log's routes: NDJSON, plain text, and the socket."""
+"""The log's routes, each in its own words; ``test_log_readers`` has what all of them share."""
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
 
-from scalemesh.embedded import EmbeddedServers
 from scalemesh.logs.lines import line_shape
-from scalemesh.model import LogLine, ProjectID, Status
-from scalemesh.web import logs
-from tests.logs.build import Build, building, line, lines
+from scalemesh.model import Status
+from scalemesh.web import log_readers
+from tests.logs.build import Build, line, lines, long_line
 from tests.logs.deaf import connect, drain
 from tests.parts.git import GitServer
-from tests.parts.server import PASSWORD, Answer, Client, Server, StartServer, eventually
+from tests.parts.server import PASSWORD, Answer, Client, Server, eventually
+from tests.web.readers import UPGRADE
 
-UPGRADE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
-}
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\u2028</script>"
-
-
-@pytest.fixture
-async def build(
-    user: Client, server: Server, servers: EmbeddedServers, postgres_dsn: str, redis_url: str
-) -> AsyncIterator[Build]:
-    """A deployment of the user that this test builds."""
-    project = await user.project("http://127.0.0.1:9/none.git")
-    artifacts = server.data_dir / "artifacts"
-    async with building(postgres_dsn, redis_url, artifacts, ProjectID(project["projectID"])) as running:
-        yield running
 
 
 def live_path(deployment_id: str, after: object = 0) -> str:
@@ -97,22 +78,6 @@ async def test_a_socket_for_another_sites_page_is_refused_before_it_is_one(
     assert (answer.status, answer.json["code"]) == (403, "foreign_origin")
 
 
-async def test_a_browsers_own_word_that_it_is_another_site_counts(user: Client, build: Build) -> None:
-    headers = {"Origin": user.origin, "Sec-Fetch-Site": "same-site"}
-    assert (await upgrade(user, live_path(build.deployment_id), **headers)).status == 403
-
-
-async def test_nobody_is_told_to_log_in_and_a_stranger_that_there_is_none(
-    build: Build, visitor: Client, stranger: Client
-) -> None:
-    headers = {"Origin": visitor.origin, "X-Request-ID": "logs-test"}
-    assert (await upgrade(visitor, live_path(build.deployment_id), **headers)).status == 401
-    theirs = await upgrade(stranger, live_path(build.deployment_id), **headers)
-    never = await upgrade(stranger, live_path("zzzzzzzzzzzz"), **headers)
-    assert (theirs.status, theirs.json["code"]) == (404, "deployment_not_found")
-    assert theirs.body == never.body
-
-
 @pytest.mark.parametrize("after", ["-1", "1e309", "٣", "1.5", "", "99999999999", "+1", "0x1", "1_0", "1%00"])
 async def test_after_is_a_number_of_a_line(user: Client, build: Build, after: str) -> None:
     for answer in (
@@ -120,6 +85,12 @@ async def test_after_is_a_number_of_a_line(user: Client, build: Build, after: st
         await user.get(f"/api/deployments/{build.deployment_id}/logs?after={after}"),
     ):
         assert (answer.status, answer.json["code"]) == (400, "malformed_request")
+
+
+@pytest.mark.parametrize("query", ["upto=-1", "upto=", "after=5&upto=5", "upto=0", "format=html", "format="])
+async def test_what_is_no_range_and_no_format_is_refused(user: Client, build: Build, query: str) -> None:
+    answer = await user.get(f"/api/deployments/{build.deployment_id}/logs?{query}")
+    assert (answer.status, answer.json["code"]) == (400, "malformed_request")
 
 
 async def test_a_request_that_is_no_socket_is_refused(user: Client, build: Build) -> None:
@@ -147,55 +118,6 @@ async def test_frames_have_the_documented_shape(user: Client, build: Build) -> N
         assert await closed(opened) == 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two servers of one database and Redis, and one user's session on both."""
-
-    server: Server
-    here: Client
-    there: Client
-    build: Build
-
-
-@pytest.fixture
-async def pair(new_server: StartServer, database: str, redis_url: str) -> AsyncIterator[Pair]:
-    async with (
-        new_server() as one,
-        new_server() as two,
-        one.visitor() as user,
-        _building(user, one, database, redis_url) as build,
-    ):
-        yield Pair(one, user, Client(user.session, two.port), build)
-
-
-async def test_who_comes_back_gets_what_is_missing_from_whichever_server(pair: Pair) -> None:
-    await pair.build.write(lines(1, 4))
-    async with console(pair.here, pair.build.deployment_id) as opened:
-        assert await numbers(opened, 4) == [1, 2, 3, 4]
-    await pair.build.write(lines(5, 9))
-    async with console(pair.there, pair.build.deployment_id, after=4) as opened:
-        assert await numbers(opened, 9) == [5, 6, 7, 8, 9]
-        await pair.build.write(lines(10, 10))
-        assert await numbers(opened, 10) == [10]
-
-
-async def test_a_session_that_ends_takes_its_sockets_with_it_on_every_server(pair: Pair) -> None:
-    deployment_id = pair.build.deployment_id
-    email = (await pair.here.get("/user/me")).json["email"]
-    async with pair.server.visitor() as phone:
-        assert (await phone.post("/user/login", {"email": email, "password": PASSWORD})).status == 200
-        async with (
-            console(pair.here, deployment_id) as here,
-            console(pair.there, deployment_id) as there,
-            console(phone, deployment_id) as elsewhere,
-        ):
-            assert (await pair.here.post("/user/logout")).status == 204
-            assert [await closed(here), await closed(there)] == [1008, 1008]
-            await pair.build.write(lines(1, 1))
-            assert await numbers(elsewhere, 1) == [1]
-    assert (await upgrade(pair.here, live_path(deployment_id), Origin=pair.here.origin)).status == 401
-
-
 async def test_a_new_password_closes_the_sockets_of_every_session(
     user: Client, server: Server, build: Build
 ) -> None:
@@ -210,43 +132,6 @@ async def test_a_new_password_closes_the_sockets_of_every_session(
             pass
 
 
-async def test_a_server_that_stops_says_so_and_does_not_wait_for_those_who_do_not_listen(
-    new_server: StartServer, database: str, redis_url: str
-) -> None:
-    async with AsyncExitStack() as running:
-        server = await running.enter_async_context(new_server())
-        async with server.visitor() as user, _building(user, server, database, redis_url) as build:
-            with await _deaf(user, build):
-                async with console(user, build.deployment_id) as opened:
-                    started = time.monotonic()
-                    _, code = await asyncio.gather(running.aclose(), closed(opened))
-                assert code == 1001
-                assert time.monotonic() - started < 8
-
-
-async def test_a_client_that_never_reads_is_closed_and_slows_nobody(
-    user: Client, build: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logs, "SEND_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(logs, "CLOSE_TIMEOUT_S", 0.2)
-    with await _deaf(user, build) as deaf:
-        async with console(user, build.deployment_id) as opened:
-            reading = asyncio.ensure_future(numbers(opened, 2400))
-            # 19 MiB: more than the kernel takes for a client.
-            for first in range(1, 2400, 2):
-                await build.write([_long(first), _long(first + 1)])
-            assert await reading == list(range(1, 2401))
-            await eventually(lambda: _sending(build) == 1)
-        # And it is off the line: what the kernel still held for it is all it gets.
-        assert await asyncio.wait_for(drain(deaf), 10) < 2400 * 8000
-
-
-async def test_a_client_that_leaves_is_noticed(user: Client, build: Build) -> None:
-    async with console(user, build.deployment_id):
-        assert _sending(build) == 1
-    await eventually(lambda: _sending(build) == 0)
-
-
 async def test_what_a_client_says_is_nothing_to_us_but_not_without_bounds(user: Client, build: Build) -> None:
     async with console(user, build.deployment_id) as opened:
         await opened.send_str("hello")
@@ -255,6 +140,23 @@ async def test_what_a_client_says_is_nothing_to_us_but_not_without_bounds(user: 
         assert await numbers(opened, 1) == [1]
         await opened.send_str("x" * 10_000)
         assert await closed(opened) == 1009
+
+
+async def test_a_client_that_answers_no_ping_is_closed_and_one_that_does_is_not(
+    user: Client, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_readers, "PING_S", 0.2)
+    monkeypatch.setattr(log_readers, "CLOSE_TIMEOUT_S", 0.2)
+    path = live_path(build.deployment_id)
+    async with console(user, build.deployment_id) as opened:
+        await opened.ping(b"and ours is answered")
+        reading = asyncio.ensure_future(numbers(opened, 1))
+        request_line = f"GET {path} HTTP/1.1\r\n"
+        with await connect(user, request_line, Origin=user.origin, **UPGRADE) as deaf:
+            # Nothing is sent to it but pings, so only those can tell.
+            assert await asyncio.wait_for(drain(deaf), 10) > 0
+        await build.write(lines(1, 1))
+        assert await reading == [1]
 
 
 async def test_the_log_as_ndjson(user: Client, build: Build) -> None:
@@ -289,6 +191,50 @@ async def test_the_log_as_text(user: Client, build: Build) -> None:
     assert (await user.get(f"{path}?format=text&after=5")).text == ""
 
 
+async def test_a_range_of_the_log(user: Client, build: Build) -> None:
+    await build.archive(lines(1, 2000))
+    await build.end()
+    path = f"/api/deployments/{build.deployment_id}/logs?format=text"
+    assert (await user.get(f"{path}&after=119&upto=122")).text == "line 120\nline 121\nline 122\n"
+    assert (await user.get(f"{path}&after=1998&upto=9999")).text == "line 1999\nline 2000\n"
+
+
+async def test_server_sent_events(user: Client, build: Build) -> None:
+    await build.archive([*lines(1, 2), line(5, HOSTILE)])
+    await build.end()
+    path = f"/api/deployments/{build.deployment_id}/logs?after=1"
+    shapes = [
+        json.dumps({"type": "lines", "lines": [line_shape(each)]}, ensure_ascii=False, separators=(",", ":"))
+        for each in (line(2), line(5, HOSTILE))
+    ]
+    expected = [
+        'data: {"type": "status", "status": "ready"}',
+        f"id: 2\ndata: {shapes[0]}",
+        'id: 4\ndata: {"type": "gap", "from": 3, "to": 4}',
+        f"id: 5\ndata: {shapes[1]}",
+        'id: end\ndata: {"type": "end", "status": "ready"}',
+    ]
+    events = {"Accept": "text/event-stream"}
+    answer = await user.get(path, headers=events)
+    assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert answer.text == "".join(f"{each}\n\n" for each in expected)
+    again = await user.get(path, headers={**events, "Last-Event-ID": "4"})
+    assert again.text == "".join(f"{each}\n\n" for each in (expected[0], *expected[3:]))
+    assert (await user.get(path, headers={**events, "Last-Event-ID": "end"})).status == 204
+    assert (await user.get(path, headers={**events, "Last-Event-ID": "x"})).status == 400
+
+
+async def test_silent_server_sent_events_say_that_they_are_there(
+    user: Client, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_readers, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(log_readers, "_LOOK_S", 0.05)
+    url = f"http://localhost:{user.port}/api/deployments/{build.deployment_id}/logs?format=events"
+    async with asyncio.timeout(10), user.session.get(url) as response:
+        words = b'data: {"type": "status", "status": "building"}\n\n:\n\n:\n\n'
+        assert await response.content.readexactly(len(words)) == words
+
+
 async def test_the_log_as_a_file(user: Client, build: Build) -> None:
     await build.write(lines(1, 2))
     answer = await user.get(f"/api/deployments/{build.deployment_id}/logs?format=text&download=1")
@@ -317,8 +263,8 @@ async def test_a_long_log_leaves_the_server_quick(user: Client, build: Build) ->
 async def test_a_client_that_never_reads_the_file_is_cut_off(
     user: Client, build: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(logs, "SEND_TIMEOUT_S", 0.3)
-    await build.archive(_long(seq) for seq in range(1, 2401))
+    monkeypatch.setattr(log_readers, "SEND_TIMEOUT_S", 0.3)
+    await build.archive(long_line(seq) for seq in range(1, 2401))
     await build.end()
     path = f"/api/deployments/{build.deployment_id}/logs"
     with await connect(user, f"GET {path} HTTP/1.1\r\n") as deaf:
@@ -347,29 +293,3 @@ async def test_a_real_build_is_seen_live_as_it_is_kept(user: Client, git_server:
 def _events(answer: Answer) -> list[dict[str, Any]]:
     # Not splitlines: the text of a line may hold what Unicode takes for a line's end.
     return [json.loads(row) for row in answer.text.split("\n")[:-1]]
-
-
-def _long(seq: int) -> LogLine:
-    return line(seq, f"{seq} ".ljust(8000, "x"))
-
-
-def _sending(build: Build) -> int:
-    """How many consoles of the deployment the servers of this process have open."""
-    return sum(task.get_name() == f"log of {build.deployment_id}" for task in asyncio.all_tasks())
-
-
-@asynccontextmanager
-async def _building(user: Client, server: Server, database: str, redis_url: str) -> AsyncIterator[Build]:
-    await user.sign_up()
-    project = await user.project("http://127.0.0.1:9/none.git")
-    artifacts = server.data_dir / "artifacts"
-    async with building(database, redis_url, artifacts, ProjectID(project["projectID"])) as running:
-        yield running
-
-
-async def _deaf(client: Client, build: Build) -> socket.socket:
-    before = _sending(build)
-    path = live_path(build.deployment_id)
-    connection = await connect(client, f"GET {path} HTTP/1.1\r\n", Origin=client.origin, **UPGRADE)
-    await eventually(lambda: _sending(build) == before + 1)
-    return connection
