@@ -254,6 +254,7 @@ async def test_the_console_fills_the_window_and_comes_back(member: Page, git_ser
         socket.send(END)
 
     await _open_console(member, git_server, answer)
+    await expect(member.locator("#log-count")).to_have_text("20 lines")
     await member.locator("#log-full").click()
     await expect(member.locator("#log-full")).to_have_attribute("aria-pressed", "true")
     box = await member.locator("#console").bounding_box()
