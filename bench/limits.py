@@ -80,8 +80,8 @@ async def _fill(data_dir: Path) -> None:
             SELECT 'p' || n, 'u' || (n % {_QUEUE_USERS} + 1), 'Bench', 'p' || n, 'https://example.com/a.git'
             FROM generate_series(1, {_QUEUED} + 2) AS n;
 
-            INSERT INTO deployments (id, project_id, number, status, attempt, worker, lease_until)
-            SELECT 'd' || n, 'p' || n, 1,
+            INSERT INTO deployments (id, project_id, number, target, status, attempt, worker, lease_until)
+            SELECT 'd' || n, 'p' || n, 1, 'production',
                 CASE WHEN n > {_QUEUED} THEN 'building' ELSE 'queued' END,
                 CASE WHEN n > {_QUEUED} THEN 1 ELSE 0 END,
                 CASE WHEN n > {_QUEUED} THEN 'another server' END,
