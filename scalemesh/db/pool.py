@@ -21,6 +21,8 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.TooManyConnectionsError,
+    # Where Postgres goes away in the middle of taking or giving back a connection.
+    asyncpg.InternalClientError,
 )
 """What asyncpg raises when Postgres can't be reached, rather than when it refuses a statement."""
 
