@@ -1,5 +1,6 @@
 """Every resource's scope, in the order in which they need one another."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from scalemesh.examples import prepare_examples
 from scalemesh.reachable import migrate_and_check
 from scalemesh.settings import Settings, session_key
 from scalemesh.sites import DiskCache, open_disk_cache
+
+logger = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -85,7 +88,15 @@ async def open_resources(
         if settings.s3_bucket and settings.cache_disk_mib:
             directory = settings.data_dir.resolve() / "cache"
             max_bytes = settings.cache_disk_mib * 1024 * 1024
-            disk = await stack.enter_async_context(open_disk_cache(directory, store, max_bytes=max_bytes))
+            try:
+                disk = await stack.enter_async_context(open_disk_cache(directory, store, max_bytes=max_bytes))
+            except OSError as error:
+                # A server without it is slower, and a container's disk may be read-only.
+                logger.warning(
+                    "visited files are not kept on disk: %s. Set DATA_DIR to a directory that can be written "
+                    "to, or CACHE_DISK_MIB=0",
+                    error,
+                )
         yield Resources(
             servers=servers,
             pool=await stack.enter_async_context(open_pool(dsn)),
