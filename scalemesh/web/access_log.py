@@ -34,12 +34,9 @@ class AccessLog:
         if self._is_drawn():
             request_id = request.get(REQUEST_ID)
             self._write(
-                request.remote or "",
+                self._address(request.remote or "", request.headers.getall("X-Forwarded-For", ())),
                 (request.method, request.raw_path),
-                {
-                    **request.headers,
-                    "X-Forwarded-For": ",".join(request.headers.getall("X-Forwarded-For", ())),
-                },
+                request.headers,
                 (response.status, response.body_length),
                 request_id=request_id,
                 took_s=took_s,
@@ -52,14 +49,18 @@ class AccessLog:
             method, target, _ = first.split(" ")
             parts = (line.partition(":") for line in lines)
             headers = {name.title(): value.strip(" \t") for name, _, value in parts}
-            self._write(peer, (method, target), headers, (int(answer[9:12]), size_bytes))
+            address = self._address(peer, [headers.get("X-Forwarded-For", "")])
+            self._write(address, (method, target), headers, (int(answer[9:12]), size_bytes))
+
+    def _address(self, peer: str, forwarded_for: Sequence[str]) -> str:
+        return forwarded_address(peer, forwarded_for, self._trusted_proxies)
 
     def _is_drawn(self) -> bool:
         return self._share >= 1 or random.random() < self._share  # noqa: S311
 
     def _write(
         self,
-        peer: str,
+        address: str,
         asked: tuple[str, str],
         headers: Mapping[str, str],
         answered: tuple[int, int],
@@ -73,7 +74,7 @@ class AccessLog:
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "pid": os.getpid(),
             "requestID": request_id or usable_request_id(headers.get("X-Request-Id", "")),
-            "address": forwarded_address(peer, headers.get("X-Forwarded-For", ""), self._trusted_proxies),
+            "address": address,
             "method": method,
             "host": headers.get("Host", "")[:_MAX_TEXT],
             "path": target.partition("?")[0][:_MAX_TEXT],

@@ -102,18 +102,18 @@ def client_address(request: web.Request) -> str:
     """The client's IP address; what proxies say of it counts only from those in TRUSTED_PROXIES."""
     return forwarded_address(
         request.remote or "unknown",
-        # A proxy may add a line of its own below the client's; they count as one list.
-        ",".join(request.headers.getall("X-Forwarded-For", ())),
+        request.headers.getall("X-Forwarded-For", ()),
         request.app[SERVICES].settings.trusted_proxies,
     )
 
 
-def forwarded_address(peer: str, forwarded_for: str, trusted_proxies: Sequence[str]) -> str:
-    """Where ``forwarded_for``, an X-Forwarded-For, leads from ``peer`` over trusted hops."""
+def forwarded_address(peer: str, forwarded_for: Sequence[str], trusted_proxies: Sequence[str]) -> str:
+    """Where ``forwarded_for``, the lines of X-Forwarded-For, leads from ``peer`` over trusted hops."""
     networks = [ipaddress.ip_network(network, strict=False) for network in trusted_proxies]
     if not networks:
         return peer
-    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
+    # A proxy may add a line of its own below the client's; they count as one list.
+    hops = [hop.strip() for hop in ",".join(forwarded_for).split(",") if hop.strip()]
     # From the nearest hop outwards, each one is believed as long as the one that names it is.
     while hops and _is_in(peer, networks):
         peer = hops.pop()

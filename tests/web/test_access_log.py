@@ -47,6 +47,16 @@ async def test_every_request_has_a_line_without_secrets(
         assert (control["path"], control["requestID"]) == ("/health/live", health.headers["X-Request-ID"])
 
 
+async def test_headers_count_however_they_are_spelled(
+    new_server: StartServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, access_log.logger.name)
+    async with new_server(ACCESS_LOG="full") as server, server.visitor() as user:
+        await user.get("/health/live", headers={"user-agent": "lower"})
+        [line] = await eventually(lambda: lines(caplog), lambda seen: len(seen) == 1)
+        assert (line["userAgent"], line["host"]) == ("lower", f"localhost:{server.port}")
+
+
 @pytest.mark.parametrize(
     ("setting", "drawn", "expected"), [("off", 0, 0), ("sampled", 0, 3), ("sampled", 0.5, 0)]
 )
