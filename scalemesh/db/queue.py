@@ -346,27 +346,7 @@ async def requeue(pool: Pool, claim: Claim, *, after: timedelta) -> Status:
 
     Nobody takes it before ``after``, give or take half: what broke for many is not tried by all at once.
     """
-    status = await pool.fetchval(
-        """
-        UPDATE deployments
-        SET status = CASE WHEN cancel_wanted THEN 'canceled' ELSE 'queued' END,
-            finished_at = CASE WHEN cancel_wanted THEN now() END,
-            worker = NULL, lease_until = NULL,
-            retry_at = now() + $4::interval * (0.5 + random())
-        WHERE id = $1
-          AND attempt = $2
-          AND worker = $3
-          AND status = 'building'
-        RETURNING status
-        """,
-        claim.deployment_id,
-        claim.attempt,
-        claim.worker,
-        after,
-    )
-    if status is None:
-        raise LostLease
-    return Status(status)
+    return await _give_back(pool, claim, after, began=True)
 
 
 async def put_back(pool: Pool, claim: Claim, *, after: timedelta) -> Status:
@@ -374,15 +354,19 @@ async def put_back(pool: Pool, claim: Claim, *, after: timedelta) -> Status:
 
     Raises LostLease.
     """
+    return await _give_back(pool, claim, after, began=False)
+
+
+async def _give_back(pool: Pool, claim: Claim, after: timedelta, *, began: bool) -> Status:
     status = await pool.fetchval(
         """
         UPDATE deployments
         SET status = CASE WHEN cancel_wanted THEN 'canceled' ELSE 'queued' END,
             finished_at = CASE WHEN cancel_wanted THEN now() END,
             worker = NULL, lease_until = NULL,
-            attempt = attempt - 1,
-            started_at = CASE WHEN attempt > 1 THEN started_at END,
-            deadline_at = NULL,
+            attempt = CASE WHEN $5 THEN attempt ELSE attempt - 1 END,
+            started_at = CASE WHEN $5 OR attempt > 1 THEN started_at END,
+            deadline_at = CASE WHEN $5 THEN deadline_at END,
             retry_at = now() + $4::interval * (0.5 + random())
         WHERE id = $1
           AND attempt = $2
@@ -394,6 +378,7 @@ async def put_back(pool: Pool, claim: Claim, *, after: timedelta) -> Status:
         claim.attempt,
         claim.worker,
         after,
+        began,
     )
     if status is None:
         raise LostLease
