@@ -111,7 +111,6 @@ async def test_a_late_use_is_refused(store: S3Store, project: ProjectID) -> None
     await store.write(keys.manifest(project, LIVE), b"{}")
     grant = await granted(store, project, previous=LIVE, left_s=1)
     async with GrantStore(grant, project, LIVE) as builder:
-        await builder.put(f"__output/{project}/in-time", b"x", "text/plain")
 
         async def refused() -> bool:
             try:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from scalemesh.embedded import embedded_servers, hold_data_dir
-from tests.parts.leftovers import is_alive
+from tests.parts.leftovers import is_alive, name_of
 
 _GRACE_S = 15.0
 
@@ -33,7 +33,7 @@ def start_holder(data_dir: Path) -> Holder:
 def end(holder: Holder, send: Callable[[int], None]) -> None:
     """Ends ``holder`` and asserts that everything it started ends with it."""
     started = psutil.Process(holder.pid).children(recursive=True)
-    assert {"postgres", "valkey-server"} <= {process.name() for process in started}
+    assert {"postgres", "valkey-server"} <= {name_of(process) for process in started}
     send(holder.pid)
     holder.communicate(timeout=_GRACE_S)
     deadline = time.monotonic() + _GRACE_S

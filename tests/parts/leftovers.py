@@ -26,6 +26,14 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def name_of(process: psutil.Process) -> str:
+    """Empty for one that has ended."""
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
+
+
 def _describe_and_kill(process: psutil.Process) -> str:
     try:
         line = f"{process.pid}: {' '.join(process.cmdline())}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from tests.parts.leftovers import is_alive
+from tests.parts.leftovers import is_alive, name_of
 from tests.parts.ports import unused_port
 from tests.parts.server import Client, eventually
 
@@ -36,7 +36,7 @@ class ServerProcess:
     async def end(self, number: int) -> None:
         """Sends the signal; returns once the server and everything below it are gone."""
         started = psutil.Process(self.process.pid).children(recursive=True)
-        assert {"postgres", "valkey-server"} <= {process.name() for process in started}
+        assert {"postgres", "valkey-server"} <= {name_of(process) for process in started}
         self.process.send_signal(number)
         await self.process.wait()
         await eventually(
