@@ -6,16 +6,21 @@ wherever a link leads, and can make no device and nobody else's file.
 """
 
 import asyncio
+import fcntl
 import os
+import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from io import FileIO
 from pathlib import Path
-from typing import IO, cast
+from typing import TYPE_CHECKING
 
 from builder.log import Phase
 from builder.run import OUTER_ENV, Runner, kill_tree
+
+if TYPE_CHECKING:
+    import zstandard
 
 GIB = 1024**3
 
@@ -32,6 +37,12 @@ MAX_THREADS = 8
 """Each has buffers of its own of some MiB."""
 
 CHUNK_BYTES = 1024**2
+
+SLICE_BYTES = 4096
+"""Of an archive, decompressed at once. Made to be a bomb, it becomes at most 128 MiB."""
+
+PIPE_BYTES = 1024**2
+"""The most that Linux gives to everybody. macOS has no such choice."""
 
 NOTHING_TO_PACK = 44
 """The exit status by which a script says so."""
@@ -71,37 +82,58 @@ async def pack(runner: Runner, script: str, target: Path) -> None:
         raise ArchiveRefused(f"tar failed with status {status}")
 
 
-async def unpack(runner: Runner, script: str, chunks: AsyncIterator[bytes]) -> None:
-    """Gives the decompressed ``chunks`` to ``script``, which unpacks them, as they come.
+async def decompressed(chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """The tar of an archive that comes in ``chunks``, in pieces of about 1 MiB.
 
     Raises ``ArchiveDamaged``, and whatever ``chunks`` raises.
     """
     import zstandard
 
-    # An archive that there is not is known by its first chunk, before anything runs for it.
-    chunk = await anext(chunks, b"")
+    raw_bytes = 0
+    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            pieces = _pieces(decompressor, chunk)
+            try:
+                while piece := await asyncio.to_thread(next, pieces, b""):
+                    raw_bytes += len(piece)
+                    if raw_bytes > RAW_BYTES:
+                        raise ArchiveDamaged(f"it unpacks to more than {RAW_BYTES // GIB} GiB")
+                    yield piece
+            except zstandard.ZstdError as error:
+                raise ArchiveDamaged(str(error)) from error
+
+
+async def unpack(runner: Runner, script: str, tar: AsyncIterator[bytes]) -> None:
+    """Gives the pieces of ``tar`` to ``script``, which unpacks them, as they come.
+
+    Raises ``ArchiveDamaged``, and whatever ``tar`` raises.
+    """
+    # An archive that there is not is known by its first piece, before anything runs for it.
+    piece = await anext(tar, b"")
+    end = b""
     reading, writing = os.pipe()
+    if sys.platform == "linux":
+        # A pipe of the usual 64 KiB would wake both ends some hundred times more.
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     with FileIO(writing, "wb") as pipe:
-        feeding: asyncio.Future[int] | None = None
-        tar = _Bounded(pipe)
-        decompressor = zstandard.ZstdDecompressor().stream_writer(
-            cast(IO[bytes], tar), write_size=CHUNK_BYTES, closefd=False
-        )
+        feeding: asyncio.Future[None] | None = None
         try:
             async with _contained(runner, script, Phase.INSTALL, reading, DEVNULL) as process:
                 try:
-                    while chunk:
-                        feeding = asyncio.ensure_future(asyncio.to_thread(decompressor.write, chunk))
+                    while piece:
+                        end = (end + piece[-len(_END) :])[-len(_END) :]
+                        feeding = asyncio.ensure_future(asyncio.to_thread(_write, pipe, piece))
                         await asyncio.shield(feeding)
-                        chunk = await anext(chunks, b"")
-                except (zstandard.ZstdError, BrokenPipeError) as error:
+                        piece = await anext(tar, b"")
+                except BrokenPipeError as error:
                     raise ArchiveDamaged(str(error)) from error
                 pipe.close()
                 status = await process.wait()
         finally:
             if feeding is not None:
                 await asyncio.wait({feeding})
-    if tar.end != _END:
+    if end != _END:
         raise ArchiveDamaged("its end is missing")
     if status != 0:
         raise ArchiveDamaged(f"tar failed with status {status}")
@@ -147,20 +179,18 @@ def _compress(tar: FileIO, target: Path) -> None:
             archive.write(chunk)
 
 
-class _Bounded:
-    """Hands on at most ``RAW_BYTES``, all of each piece; ``end`` is the last of it."""
+def _pieces(decompressor: "zstandard.ZstdDecompressionObj", chunk: bytes) -> Iterator[bytes]:
+    piece = bytearray()
+    for start in range(0, len(chunk), SLICE_BYTES):
+        piece += decompressor.decompress(chunk[start : start + SLICE_BYTES])
+        if len(piece) >= CHUNK_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
 
-    def __init__(self, pipe: FileIO) -> None:
-        self._pipe = pipe
-        self._left = RAW_BYTES
-        self.end = b""
 
-    def write(self, piece: bytes) -> int:
-        self._left -= len(piece)
-        if self._left < 0:
-            raise BrokenPipeError(f"it unpacks to more than {RAW_BYTES // GIB} GiB")
-        rest = memoryview(piece)
-        while rest:
-            rest = rest[self._pipe.write(rest) :]
-        self.end = (self.end + bytes(piece[-len(_END) :]))[-len(_END) :]
-        return len(piece)
+def _write(pipe: FileIO, piece: bytes) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[pipe.write(rest) :]

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from builder import keys
+from builder.ahead import ReadAhead, read_ahead
 from builder.caches import Caches, open_caches
 from builder.checkout import read_checkout
 from builder.clone import Commit, clone
@@ -15,7 +16,7 @@ from builder.collect import collect
 from builder.commands import run_plan
 from builder.contract import Contract
 from builder.dependencies import NO_FACTS, read_facts
-from builder.detect import Settings, detect
+from builder.detect import Plan, Settings, detect
 from builder.earlier import read_earlier
 from builder.errors import BuildError, Code, ExitStatus, StoreError
 from builder.gitauth import token_spellings
@@ -128,31 +129,9 @@ async def _work(
 ) -> None:
     """The phases in order. ``opened`` gets the build's caches where it has any."""
     earlier = asyncio.create_task(read_earlier(contract, store))
-    # Asking one takes as long as a small clone.
-    nodes = asyncio.create_task(find_nodes())
     try:
-        commit = await _clone(contract, environ, workspace, log, progress)
-
-        progress.phase = Phase.DETECT
-        checkout = read_checkout(workspace.repo, contract.root_directory)
-        plan = detect(
-            checkout,
-            Settings(contract.install_command, contract.build_command, contract.output_directory),
-        )
-        progress.framework = plan.preset.name
-        for choice in plan.explain():
-            log.say(Phase.DETECT, choice)
-        if plan.has_commands:
-            facts = NO_FACTS
-            if plan.manager is not None:
-                facts = await asyncio.to_thread(read_facts, workspace.repo, plan.manager)
-            runner, env, node = await prepare_runner(
-                contract, environ, workspace, plan, commit, await nodes, log
-            )
-            caches = open_caches(contract, store, runner, log, plan, facts, node)
-            opened.append(caches)
-            await run_plan(plan, runner, log, progress, contract.root_directory, env, caches)
-
+        async with read_ahead(contract, store) as archives:
+            commit, plan = await _build(contract, environ, workspace, store, archives, log, progress, opened)
         progress.phase = Phase.COLLECT
         root = PurePosixPath("repo") / contract.root_directory
         output = find_output(workspace.build, root, plan)
@@ -180,10 +159,53 @@ async def _work(
         progress.phase = Phase.PUBLISH
         await put_manifest(contract, store, uploaded.files, rules, commit=commit.sha, preset=plan.preset)
     finally:
-        earlier.cancel()
-        nodes.cancel()
-        # What the build ended without is nobody's concern, its failure included.
-        await asyncio.gather(earlier, nodes, return_exceptions=True)
+        await _let_go(earlier)
+
+
+async def _build(
+    contract: Contract,
+    environ: Mapping[str, str],
+    workspace: Workspace,
+    store: Store,
+    archives: ReadAhead,
+    log: BuildLog,
+    progress: Progress,
+    opened: list[Caches],
+) -> tuple[Commit, Plan]:
+    """Until the site's files are there."""
+    # Asking one takes as long as a small clone.
+    nodes = asyncio.create_task(find_nodes())
+    try:
+        commit = await _clone(contract, environ, workspace, log, progress)
+
+        progress.phase = Phase.DETECT
+        checkout = read_checkout(workspace.repo, contract.root_directory)
+        plan = detect(
+            checkout,
+            Settings(contract.install_command, contract.build_command, contract.output_directory),
+        )
+        progress.framework = plan.preset.name
+        for choice in plan.explain():
+            log.say(Phase.DETECT, choice)
+        if plan.has_commands:
+            facts = NO_FACTS
+            if plan.manager is not None:
+                facts = await asyncio.to_thread(read_facts, workspace.repo, plan.manager)
+            runner, env, node = await prepare_runner(
+                contract, environ, workspace, plan, commit, await nodes, log
+            )
+            caches = open_caches(contract, store, archives, runner, log, plan, facts, node)
+            opened.append(caches)
+            await run_plan(plan, runner, log, progress, contract.root_directory, env, caches)
+        return commit, plan
+    finally:
+        await _let_go(nodes)
+
+
+async def _let_go(task: asyncio.Task[Any]) -> None:
+    """What the build ended without is nobody's concern, its failure included."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _clone(

@@ -11,10 +11,12 @@ import platform
 import shlex
 import sys
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from builder import keys
+from builder.ahead import DEPENDENCIES, SUFFIX, ReadAhead
 from builder.archive import ArchiveDamaged, ArchiveRefused, pack, unpack
 from builder.contract import Contract
 from builder.dependencies import Facts, Kept, Surroundings, decide, framework_key
@@ -36,8 +38,6 @@ SAVE_S = 120.0
 
 SAVE_NICENESS = 10
 
-SUFFIX = ".tar.zst"
-
 logger = logging.getLogger(__name__)
 
 
@@ -47,6 +47,7 @@ class Caches:
 
     contract: Contract
     store: Store
+    archives: ReadAhead
     runner: Runner
     log: BuildLog
     plan: Plan
@@ -63,7 +64,7 @@ class Caches:
         if isinstance(self.dependencies, str):
             self.log.say(Phase.INSTALL, f"Dependencies: not cached, as {self.dependencies}")
             return False
-        name = f"dependencies-{self.dependencies.key}{SUFFIX}"
+        name = f"{DEPENDENCIES}{self.dependencies.key}{SUFFIX}"
         if self.contract.no_cache:
             self.log.say(Phase.INSTALL, "Dependencies: installed anew, as the deployment asks for no cache")
         elif (took_s := await self._restore(name, "Dependencies")) is not None:
@@ -110,16 +111,16 @@ class Caches:
     async def _restore(self, name: str, what: str) -> float | None:
         """The seconds it took, or None where there is nothing restored."""
         started = time.monotonic()
-        chunks = self.store.read(keys.caches(self.contract.project_id) + name)
         try:
-            await unpack(self.runner, _unpack(self.runner.view), chunks)
+            async with aclosing(self.archives.tar(name)) as tar:
+                await unpack(self.runner, _unpack(self.runner.view), tar)
         except NotStored:
             return None
         except (ArchiveDamaged, StoreError, OSError) as error:
             # What the store or tar says is the operator's; the build goes on as if there were none.
             logger.warning("The archive %s can't be used: %s", name, error)
             self.log.say(Phase.INSTALL, f"{what}: the cache is damaged or out of reach, so it is discarded")
-            if name.startswith("dependencies-"):
+            if name.startswith(DEPENDENCIES):
                 await self.remove_dependencies()
             else:
                 await self._remove("rm -rf -- " + " ".join(map(shlex.quote, self._framework_paths())))
@@ -136,7 +137,7 @@ class Caches:
             await pack(self.runner, f"cd {shlex.quote(str(self.runner.view))} && {script}", target)
             await self.store.put_file(keys.caches(self.contract.project_id) + name, target)
         except ArchiveRefused as error:
-            if name.startswith("dependencies-"):
+            if name.startswith(DEPENDENCIES):
                 logger.warning("The dependencies are not kept: %s", error)
         finally:
             target.unlink(missing_ok=True)
@@ -154,6 +155,7 @@ class Caches:
 def open_caches(
     contract: Contract,
     store: Store,
+    archives: ReadAhead,
     runner: Runner,
     log: BuildLog,
     plan: Plan,
@@ -172,6 +174,7 @@ def open_caches(
     return Caches(
         contract,
         store,
+        archives,
         runner,
         log,
         plan,
@@ -194,7 +197,9 @@ def names_to_evict(stored: list[Stored]) -> list[str]:
 
 
 def _unpack(view: PurePosixPath) -> str:
-    return f"exec tar --extract --no-same-permissions --file=- --directory={shlex.quote(str(view))}"
+    # Its own blocks of 10 KiB are a read each.
+    options = "--blocking-factor=512 --no-same-permissions"
+    return f"exec tar --extract {options} --file=- --directory={shlex.quote(str(view))}"
 
 
 def _find_modules(plan: Plan) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +19,7 @@ class Store(Protocol):
     async def list_objects(self, prefix: str) -> list[Stored]:
         """The objects directly below ``prefix``, which ends with ``/``."""
 
-    def read(self, key: str) -> AsyncIterator[bytes]:
+    def read(self, key: str) -> AsyncGenerator[bytes]:
         """The object's content in pieces of at most some MiB. Raises ``NotStored``, a ``StoreError``."""
 
     async def put(self, key: str, content: bytes, media: str) -> None:

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -45,7 +45,7 @@ class DirectoryStore:
     async def list_objects(self, prefix: str) -> list[Stored]:
         return await asyncio.to_thread(self._list_objects, prefix)
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
+    async def read(self, key: str) -> AsyncGenerator[bytes]:
         try:
             with await asyncio.to_thread((self._root / key).open, "rb") as file:
                 while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):

@@ -7,7 +7,7 @@ deployment's blobs are there, its manifest says, and any other is uploaded again
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -77,7 +77,7 @@ class GrantStore:
             # A help only: without it everything is uploaded.
             return []
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
+    async def read(self, key: str) -> AsyncGenerator[bytes]:
         if key not in self._grant.readable:
             raise NotStored(f"reading {key}: the grant does not name it")
         try:

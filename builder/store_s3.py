@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -51,7 +51,7 @@ class S3Store:
                 for item in page.get("Contents", ())
             ]
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
+    async def read(self, key: str) -> AsyncGenerator[bytes]:
         bucket = await self._open()
         with _translated(f"reading {key}"):
             async with await bucket.request("GET", key) as answer:

@@ -96,6 +96,22 @@ async def test_a_changed_source_file_needs_no_install(builder: Builder, git_serv
     assert "$ npm ci" not in second.text
 
 
+async def test_dependencies_other_than_the_newest_are_found_again(
+    builder: Builder, git_server: GitServer
+) -> None:
+    url = await git_server.make_repo("two-locks", site())
+    other = json.dumps({**LOCK, "version": "2.0.0"})
+    texts = []
+    for lock in (json.dumps(LOCK), other, json.dumps(LOCK), other):
+        await git_server.commit(
+            "two-locks", {"package-lock.json": lock, "words.txt": str(len(texts))}, "Lock"
+        )
+        built = await builder.run(url, **BY_HAND)
+        assert page(built) == f"left: {len(texts)}"
+        texts.append(built.text)
+    assert [RESTORED in text for text in texts] == [False, False, True, True]
+
+
 async def test_what_tools_keep_in_node_modules_is_kept_apart(builder: Builder, git_server: GitServer) -> None:
     url = await git_server.make_repo("framework", site())
     texts = [(await builder.run(url)).text for _ in range(3)]
