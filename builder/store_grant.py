@@ -14,28 +14,24 @@ from pathlib import Path
 from typing import IO
 
 import aiohttp
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 from yarl import URL
 
 from builder import keys
 from builder.earlier import MAX_MANIFEST_BYTES
 from builder.errors import NotStored, StoreError
 from builder.grant import Grant
+from builder.retries import until_it_passes
 from builder.stored import Stored
 from builder.together import together
 
 CHUNK_BYTES = 1024**2
-CONNECTIONS = 16
+CONNECTIONS = 32
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
 """Between two bytes of an answer."""
 
 ATTEMPT_TIMEOUT_S = 120
 """Of one upload: the largest blob at 2 Mbit/s. An archive has the time for saving caches."""
-
-ATTEMPTS = 5
-RETRY_WAIT_S = 0.1
-MAX_RETRY_WAIT_S = 5
 
 Opened = Callable[[], IO[bytes]]
 """Opens what is to be uploaded, anew for each attempt."""
@@ -106,16 +102,10 @@ class GrantStore:
 
     async def _post(self, key: str, media: str, opened: Opened, *, timeout_s: float | None) -> None:
         try:
-            await self._post_once(key, media, opened, timeout_s)
+            await until_it_passes(lambda: self._post_once(key, media, opened, timeout_s), _may_pass)
         except (aiohttp.ClientError, OSError) as error:
             raise StoreError(f"writing {key}: {_said(error)}") from error
 
-    @retry(
-        retry=retry_if_exception(lambda error: _may_pass(error)),
-        wait=wait_random_exponential(RETRY_WAIT_S, MAX_RETRY_WAIT_S),
-        stop=stop_after_attempt(ATTEMPTS),
-        reraise=True,
-    )
     async def _post_once(self, key: str, media: str, opened: Opened, timeout_s: float | None) -> None:
         with ExitStack() as stack:
             form = aiohttp.FormData({"key": key, "Content-Type": media, **self._grant.post_fields})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1024**2
 
-PUTS = 16
+PUTS = 32
 """At once: as many as there are connections. The others wait before they are signed."""
 
 

@@ -101,7 +101,7 @@ async def test_dependencies_other_than_the_newest_are_found_again(
 ) -> None:
     url = await git_server.make_repo("two-locks", site())
     other = json.dumps({**LOCK, "version": "2.0.0"})
-    texts = []
+    texts: list[str] = []
     for lock in (json.dumps(LOCK), other, json.dumps(LOCK), other):
         await git_server.commit(
             "two-locks", {"package-lock.json": lock, "words.txt": str(len(texts))}, "Lock"
