@@ -113,9 +113,9 @@ async def test_hugo(patient: Builder, git_server: GitServer) -> None:
 
 async def test_mkdocs(patient: Builder, git_server: GitServer) -> None:
     files = {
-        "mkdocs.yml": "site_name: Site\ntheme: {name: material}\n",
+        "mkdocs.yml": "site_name: Site\n",
         "docs/index.md": "# built by MkDocs",
-        "requirements.txt": "mkdocs-material==9.6.22\n",
+        "requirements.txt": "mkdocs==1.6.1\n",
     }
     built = await build(patient, git_server, "mkdocs", files)
     assert "built by MkDocs" in built.page("/index.html")
