@@ -1,5 +1,6 @@
 /** The log as received: each line once, in order, grouped into steps. Knows nothing of the page. */
 
+import { grouped } from '../format.js';
 import { plainText } from './ansi.js';
 
 /** @typedef {{seq: number, time: string, stream: string, phase: string, text: string}} LogLine */
@@ -115,5 +116,6 @@ function startsOver(before, after) {
 
 /** @param {Gap} gap @returns {string} */
 export function gapText(gap) {
-  return gap.from === gap.to ? `Line ${gap.from} is not here.` : `Lines ${gap.from} to ${gap.to} are not here.`;
+  const [from, to] = [grouped(gap.from), grouped(gap.to)];
+  return gap.from === gap.to ? `Line ${from} is not here.` : `Lines ${from} to ${to} are not here.`;
 }

@@ -15,11 +15,7 @@ export class Note {
   /** @param {string} words */
   say(words) {
     clearTimeout(this.#timer);
-    this.#element.hidden = false;
     this.#element.textContent = words;
-    this.#timer = window.setTimeout(() => {
-      this.#element.hidden = true;
-      this.#element.textContent = '';
-    }, SHOWN_MS);
+    this.#timer = window.setTimeout(() => this.#element.replaceChildren(), SHOWN_MS);
   }
 }

@@ -1,14 +1,10 @@
 /** The log in the page: steps, lines near the visible part, and where the reader is. */
 
-import { CHUNK_ENTRIES, Chunk } from './chunk.js';
+import { Chunks } from './chunks.js';
 import { LineMetrics } from './metrics.js';
 import { Follower } from './scroll.js';
 import { StepSection } from './step.js';
 
-/** Drawn this far beyond the visible part, so ordinary scrolling meets lines, not blanks. */
-const MARGIN = '800px 0px';
-/** Chunks drawn without waiting to hear that they are near: more than a large window shows. */
-const AT_ONCE = 3;
 /** The first number that the ordinary column has no room for. */
 const LONG_NUMBER = 1_000_000;
 /** A log up to this long is printed as a whole, some forty pages; of a longer one what is near the screen. */
@@ -31,17 +27,15 @@ export class LogView {
   end = document.createElement('div');
   #log;
   #model;
-  /** @type {Chunk[]} */ #chunks = [];
   /** @type {StepSection[]} */ #sections = [];
   #stepsShown = 0;
-  /** @type {Map<Element, Chunk>} */ #byElement = new Map();
+  #chunks;
   /** Whether the deployment has ended, so that steps which succeeded are done with. */
   #finished;
   /** Whether all of the log is here. */
   isWhole = false;
   #metrics;
-  #context;
-  #observer;
+  #row;
 
   /** @param {ViewOptions} options */
   constructor({ log, model, logUrl, finished, follows, onFollow }) {
@@ -51,44 +45,36 @@ export class LogView {
     this.follower = new Follower(log, follows, onFollow);
     if (finished) this.follower.rest();
     this.#metrics = new LineMetrics(log);
-    this.#context = {
-      row: { query: '', logUrl, linked: null, current: null },
-      height: (/** @type {string} */ text) => this.#metrics.height(text),
-    };
+    /** @type {import('./row.js').RowOptions} */
+    this.#row = { query: '', logUrl, linked: null, current: null };
+    const height = (/** @type {string} */ text) => this.#metrics.height(text);
+    this.#chunks = new Chunks(log, { row: this.#row, height }, () => this.follower.keep());
     this.end.className = 'log-end';
     log.append(this.end);
-    this.#observer = new IntersectionObserver((changes) => this.#nearChanged(changes), { root: log, rootMargin: MARGIN });
     let width = 0;
     new ResizeObserver(() => {
       if (log.clientWidth !== width) this.relayout();
       width = log.clientWidth;
       this.follower.keep();
     }).observe(log);
-    addEventListener('beforeprint', () => this.#drawAll());
-    addEventListener('afterprint', () => this.#clearFar());
+    addEventListener('beforeprint', () => this.#prepareToPrint());
+    addEventListener('afterprint', () => this.#chunks.clearFar());
   }
 
   /** Takes over what the model has gained: at most once a frame. */
   sync() {
     const { entries, steps } = this.#model;
     if (this.shown === entries.length) return;
-    /** @type {Set<Chunk>} */
-    const touched = new Set();
+    const touched = [];
+    if (!this.#sections.length && !steps.length) this.#addStep(null);
     while (this.shown < entries.length) {
       if (this.#stepsShown < steps.length && steps[this.#stepsShown].first <= this.shown) this.#addStep(steps[this.#stepsShown]);
       const end = steps[this.#stepsShown]?.first ?? entries.length;
-      const chunk = this.#openChunk();
-      const room = CHUNK_ENTRIES - chunk.entries.length;
-      const part = entries.slice(this.shown, Math.min(end, this.shown + room));
-      chunk.add(part);
-      this.shown += part.length;
-      touched.add(chunk);
+      const { body } = this.#sections[this.#sections.length - 1];
+      touched.push(...this.#chunks.add(entries.slice(this.shown, end), this.shown, body));
+      this.shown = end;
     }
-    const atOnce = new Set(this.follower.keeping ? this.#chunks.slice(-AT_ONCE) : this.#chunks.slice(0, AT_ONCE));
-    for (const chunk of touched) {
-      if (atOnce.has(chunk)) chunk.draw();
-      else if (!chunk.drawn) chunk.clear();
-    }
+    this.#chunks.settle(touched, this.follower.keeping);
     this.#log.classList.toggle('long-numbers', this.#model.lastSeq >= LONG_NUMBER);
     this.tick();
     if (this.#finished) this.#foldDone();
@@ -113,15 +99,15 @@ export class LogView {
 
   /** @param {string} query marked wherever it is */
   mark(query) {
-    this.#context.row.query = query;
-    this.#context.row.current = null;
-    this.#redraw();
+    this.#row.query = query;
+    this.#row.current = null;
+    this.#chunks.redraw();
   }
 
   /** @param {import('./linked.js').LineRange} range lines that the page's address names */
   markLinked(range) {
-    this.#context.row.linked = range;
-    this.#redraw();
+    this.#row.linked = range;
+    this.#chunks.redraw();
   }
 
   /** @param {boolean} wrap @param {boolean} times */
@@ -146,7 +132,7 @@ export class LogView {
   /** Every height that is only expected is worked out anew. */
   relayout() {
     this.#metrics.forget();
-    for (const chunk of this.#chunks) if (!chunk.drawn) chunk.clear();
+    this.#chunks.relayout();
   }
 
   /**
@@ -155,7 +141,7 @@ export class LogView {
    * @param {{mark?: boolean, block?: 'start'|'center'}} [options]
    */
   reveal(index, { mark = true, block = 'center' } = {}) {
-    const chunk = this.#chunkOf(index);
+    const chunk = this.#chunks.at(index);
     if (!chunk) return;
     this.follower.set(false);
     this.#sections.find((section) => section.body.contains(chunk.element))?.open();
@@ -192,26 +178,13 @@ export class LogView {
 
   /** @param {Node} node @returns {number|undefined} the index of the entry whose row it is in */
   indexOf(node) {
-    const element = node instanceof Element ? node : node.parentElement;
-    const place = element?.closest('.chunk');
-    const chunk = place && this.#byElement.get(place);
-    if (!chunk) return undefined;
-    const row = element.closest('.line');
-    return chunk.first + (row ? [...place.children].indexOf(row) : 0);
+    return this.#chunks.indexOf(node);
   }
 
   /** @returns {number} the index of the first entry in sight */
   firstVisible() {
     if (!this.shown) return 0;
-    const top = this.#log.getBoundingClientRect().top + this.#headHeight();
-    for (const chunk of this.#chunks) {
-      const box = chunk.element.getBoundingClientRect();
-      if (box.bottom <= top || !box.height) continue;
-      const rows = [...chunk.element.children];
-      const row = rows.findIndex((element) => element.getBoundingClientRect().bottom > top);
-      return chunk.first + Math.max(0, row);
-    }
-    return 0;
+    return this.#chunks.firstBelow(this.#log.getBoundingClientRect().top + this.#headHeight());
   }
 
   /** But for those that the reader has folded or opened. */
@@ -221,29 +194,10 @@ export class LogView {
     for (const section of steps) if (section.outcome === 'done' && !section.touched) section.fold(true);
   }
 
-  #redraw() {
-    for (const chunk of this.#chunks) chunk.redraw();
-  }
-
-  /** @param {IntersectionObserverEntry[]} changes */
-  #nearChanged(changes) {
-    for (const change of changes) {
-      const chunk = this.#byElement.get(change.target);
-      if (!chunk) continue;
-      chunk.near = change.isIntersecting;
-      if (chunk.near) chunk.draw();
-      else if (chunk.drawn && !holdsSelection(chunk.element)) chunk.clear(change.boundingClientRect.height);
-    }
-    this.follower.keep();
-  }
-
-  #drawAll() {
-    this.#log.classList.toggle('prints-part', this.shown > PRINTED_MAX);
-    if (this.shown <= PRINTED_MAX) for (const chunk of this.#chunks) chunk.draw();
-  }
-
-  #clearFar() {
-    for (const chunk of this.#chunks) if (chunk.drawn && !chunk.near) chunk.clear();
+  #prepareToPrint() {
+    const whole = this.shown <= PRINTED_MAX;
+    this.#log.classList.toggle('prints-part', !whole);
+    if (whole) this.#chunks.drawAll();
   }
 
   /** @param {import('./model.js').Step|null} step */
@@ -254,30 +208,11 @@ export class LogView {
     this.end.before(section.element);
   }
 
-  /** The chunk that takes the next entry: the last one, unless it is full or another step's. */
-  #openChunk() {
-    if (!this.#sections.length) this.#addStep(null);
-    const body = this.#sections[this.#sections.length - 1].body;
-    const last = this.#chunks.at(-1);
-    if (last && !last.isFull && last.element.parentElement === body) return last;
-    const chunk = new Chunk(this.shown, this.#context);
-    this.#chunks.push(chunk);
-    this.#byElement.set(chunk.element, chunk);
-    body.append(chunk.element);
-    this.#observer.observe(chunk.element);
-    return chunk;
-  }
-
-  /** @param {number} index */
-  #chunkOf(index) {
-    return this.#chunks.findLast((chunk) => chunk.first <= index);
-  }
-
   /** @param {number} index */
   #setCurrent(index) {
     this.#log.querySelector('.line.current')?.classList.remove('current');
-    this.#context.row.current = this.#model.entries[index];
-    this.#chunkOf(index)?.rowOf(index)?.classList.add('current');
+    this.#row.current = this.#model.entries[index];
+    this.#chunks.at(index)?.rowOf(index)?.classList.add('current');
   }
 
   /** @param {Element} row @param {'start'|'center'} block */
@@ -296,10 +231,4 @@ export class LogView {
   #headHeight() {
     return this.#log.querySelector('.step-head')?.getBoundingClientRect().height ?? 0;
   }
-}
-
-/** Where a selection begins or ends stays in the page, so that it can be extended. @param {Element} element */
-function holdsSelection(element) {
-  const selection = document.getSelection();
-  return Boolean(selection && (element.contains(selection.anchorNode) || element.contains(selection.focusNode)));
 }
