@@ -151,6 +151,42 @@ async def test_a_link_to_a_line_that_is_not_there_says_so(console: Page, build: 
     )
 
 
+@pytest.mark.parametrize(("status", "seen"), [(Status.READY, 1), (Status.FAILED, 3000)])
+async def test_a_finished_log_opens_where_it_is_of_use(
+    console: Page, build: Build, status: Status, seen: int
+) -> None:
+    await build.archive(stored(1, 3000))
+    await build.mark(status)
+    await console.goto(f"/deployments/{build.deployment_id}")
+
+    await expect(console.locator("#log-connection")).to_have_text("The log is complete")
+    await expect(console.locator(f".line[data-seq='{seen}']")).to_be_in_viewport()
+    # A finished step has no clock that runs on.
+    await expect(console.locator(".step-time")).to_have_text("0.0 s")
+
+
+async def test_keys_work_the_log_and_rest_while_their_list_is_open(console: Page, build: Build) -> None:
+    await saying(console, build, numbered(1, 300), end())
+    log = console.locator("#log")
+    await log.press("?")
+    keys = console.get_by_role("dialog", name="Keys for the log")
+    await expect(keys).to_be_visible()
+    await console.keyboard.press("w")
+    await console.keyboard.press("Escape")
+    await expect(keys).to_be_hidden()
+    await expect(log).to_be_focused()
+    await expect(console.locator("#log-wrap")).to_have_attribute("aria-pressed", "true")
+
+    await console.keyboard.press("w")
+    await expect(console.locator("#log-wrap")).to_have_attribute("aria-pressed", "false")
+    await console.keyboard.press("t")
+    await expect(console.locator(".line[data-seq='300'] .at")).to_be_visible()
+    await console.keyboard.press("f")
+    await expect(console.locator("#log-follow")).to_have_attribute("aria-pressed", "false")
+    await console.keyboard.press("e")
+    await expect(console.locator("#log-note")).to_have_text("No line of the log speaks of an error.")
+
+
 PHASES = ("clone", "install", "build", "publish")
 
 
