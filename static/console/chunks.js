@@ -4,8 +4,10 @@ import { CHUNK_ENTRIES, Chunk } from './chunk.js';
 
 /** Drawn this far beyond the visible part, so ordinary scrolling meets lines, not blanks. */
 const MARGIN = '800px 0px';
-/** Chunks drawn without waiting to hear that they are near: more than a large window shows. */
-const AT_ONCE = 3;
+/** Chunks drawn without waiting to hear that they are near: what a large window shows, at the log's start… */
+const FIRST_AT_ONCE = 2;
+/** …and at its end, where the last one may have but one line yet. */
+const NEWEST_AT_ONCE = 3;
 
 export class Chunks {
   /** @type {Chunk[]} */ #all = [];
@@ -48,15 +50,14 @@ export class Chunks {
 
   /**
    * Gives those that have new entries their lines, or the height of those.
-   * @param {Iterable<Chunk>} touched
+   * @param {Chunk[]} touched
    * @param {boolean} fromEnd whether the reader sees the newest lines rather than the first
    */
   settle(touched, fromEnd) {
-    const seen = new Set(fromEnd ? this.#all.slice(-AT_ONCE) : this.#all.slice(0, AT_ONCE));
-    for (const chunk of touched) {
-      if (seen.has(chunk)) chunk.draw();
-      else if (!chunk.drawn) chunk.clear();
-    }
+    const seen = fromEnd ? this.#all.slice(-NEWEST_AT_ONCE) : this.#all.slice(0, FIRST_AT_ONCE);
+    for (const chunk of touched) if (seen.includes(chunk)) chunk.draw();
+    // Only now: to know a height may lay the page out, and once is enough.
+    for (const chunk of touched) if (!chunk.drawn) chunk.clear();
   }
 
   /** @param {number} index of an entry */

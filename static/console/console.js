@@ -71,6 +71,11 @@ export function startConsole(root, hooks) {
   const tools = setUpTools(root, model, view, note);
   copySelection(part('log'), model, view);
 
+  // Frames come once the style sheets are there; without them a log has neither a height nor an end to scroll to.
+  let styled = false;
+  requestAnimationFrame(() => {
+    styled = true;
+  });
   let due = false;
   let notBefore = 0;
   let ended = false;
@@ -97,6 +102,8 @@ export function startConsole(root, hooks) {
     steps = model.steps.length;
   };
   const schedule = () => {
+    // The first screen waits for no frame: behind it more may pour in than a frame has time for.
+    if (styled && !view.shown && model.entries.length) return show();
     if (due && !ended) return;
     due = true;
     const wait = ended ? 0 : notBefore - performance.now();
