@@ -300,18 +300,19 @@ async def _open_long(client: Client, data_dir: Path) -> list[Figure]:
         await context.add_cookies(
             [{"name": name, "value": morsel.value, "url": client.origin} for name, morsel in cookies.items()]
         )
+        # As from a link of the dashboard: the start of a tab's process is nobody's click.
+        page = await context.new_page()
+        await page.add_init_script(_WHEN)
         for _ in range(4):
-            page = await context.new_page()
-            await page.add_init_script(_WHEN)
+            await page.goto(f"{client.origin}/")
             await page.goto(f"{client.origin}/deployments/{deployment_id}")
             times = await eventually(
-                lambda page=page: page.evaluate("window.times"),  # type: ignore[misc]
+                lambda: page.evaluate("window.times"),
                 lambda times: times["whole"],
                 within_s=_OVER_S,
             )
             firsts.append(times["first"])
             wholes.append(times["whole"])
-            await page.close()
         await browser.close()
     # The first one fills the browser's caches.
     return [

@@ -4,6 +4,7 @@ Everything is done on whole lines, so it does not matter where a write or a read
 """
 
 import re
+import time
 from collections.abc import Callable
 
 MAX_LINE_BYTES = 8 * 1024
@@ -13,6 +14,9 @@ CUT_MARKER = "… [line cut at 8 KiB]"
 
 RAW_LINE_BYTES = 4 * MAX_LINE_BYTES
 """Kept of a line before it is cleaned: colours and dropped sequences come on top of the visible text."""
+
+PROGRESS_S = 5.0
+"""A state of a line that is written over and over is shown no more often: each stays in the log as a line."""
 
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _CONTROLS = re.compile(
@@ -73,18 +77,30 @@ def cut(text: str) -> str:
 class LineReader:
     """Splits a byte stream into finished lines: decoded, cleaned, masked, cut.
 
-    A lone ``\\r`` starts the line again, as a progress bar means it. Memory stays flat whatever the
-    length of a line. ``mask`` is given each clean line; ``longest_secret_bytes`` is how much more of a
-    line is kept, so that a secret which begins before the cut is seen whole.
+    A lone ``\\r`` starts the line again, as a progress bar means it: the line that is shown is the one that
+    was there at its end. Until then its state becomes a line of its own every ``PROGRESS_S`` seconds, since
+    a line that was sent can't be changed and one that is kept for minutes looks like a build that hangs.
+    Memory stays flat whatever the length of a line. ``mask`` is given each clean line;
+    ``longest_secret_bytes`` is how much more of a line is kept, so that a secret which begins before the
+    cut is seen whole. ``now`` is in seconds.
     """
 
-    def __init__(self, mask: Callable[[str], str], longest_secret_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        mask: Callable[[str], str],
+        longest_secret_bytes: int = 0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._mask = mask
+        self._now = now
         self._limit = RAW_LINE_BYTES + longest_secret_bytes
         self._line = bytearray()
         self._overflowed = False
         self._returned = False
         self._open = False
+        self._before: tuple[bytes, bool] | None = None  # what the line was until it was written over
+        self._shown = ""
+        self._shown_at = 0.0
 
     def feed(self, data: bytes) -> list[str]:
         *ends, rest = data.split(b"\n")
@@ -92,8 +108,10 @@ class LineReader:
         for piece in ends:
             self._append(piece)
             lines.append(self._take())
+        if rest and not self._open:
+            self._shown, self._shown_at = "", self._now()
         self._append(rest)
-        return lines
+        return lines + self._progress()
 
     def finish(self) -> list[str]:
         """What is left where the stream ends without a newline."""
@@ -108,17 +126,30 @@ class LineReader:
             if not segment:
                 continue
             if self._returned:
+                self._before = bytes(self._line), self._overflowed
                 self._line.clear()
                 self._overflowed = self._returned = False
             room = self._limit - len(self._line)
             self._overflowed = self._overflowed or len(segment) > room
             self._line += segment[:room]
 
+    def _progress(self) -> list[str]:
+        """The last whole state of a line that is written over, where it is time to show one."""
+        state = (bytes(self._line), self._overflowed) if self._returned else self._before
+        if state is None or self._now() - self._shown_at < PROGRESS_S:
+            return []
+        before, self._shown = self._shown, self._text(*state)
+        self._shown_at = self._now()
+        return [self._shown] if self._shown != before else []
+
     def _take(self) -> str:
-        text = self._mask(clean(self._line.decode(errors="replace")))
-        line = cut(text)
-        if self._overflowed and line is text:
-            line = text + CUT_MARKER
+        line = self._text(bytes(self._line), self._overflowed)
         self._line.clear()
         self._overflowed = self._returned = self._open = False
+        self._before = None
         return line
+
+    def _text(self, raw: bytes, overflowed: bool) -> str:
+        text = self._mask(clean(raw.decode(errors="replace")))
+        line = cut(text)
+        return text + CUT_MARKER if overflowed and line is text else line

@@ -1,7 +1,7 @@
 /** A deployment's page: the log console, and all around it that changes with the status. */
 
 import { startConsole } from './console/console.js';
-import { filesize, span } from './format.js';
+import { filesize, grouped, span } from './format.js';
 import { fill, isActive, showBadge, statusName, subject, waitingWords } from './status.js';
 
 const root = /** @type {HTMLElement} */ (document.getElementById('console'));
@@ -54,7 +54,7 @@ function showFacts(deployment) {
   fill(facts, 'commit', deployment.commit?.slice(0, 7) ?? '–');
   facts.querySelector('[data-field="commit"]')?.setAttribute('title', deployment.commit ?? '');
   fill(facts, 'framework', deployment.framework ?? '–');
-  fill(facts, 'files', deployment.files?.toLocaleString('en') ?? '–');
+  fill(facts, 'files', deployment.files === null ? '–' : grouped(deployment.files));
   fill(facts, 'bytes', deployment.bytes === null ? '–' : filesize(deployment.bytes));
   if (deployment.ref) fill(facts, 'ref', deployment.ref);
   fill(document, 'subject', subject(deployment));

@@ -9,16 +9,21 @@ export function refreshTimes(root = document) {
   for (const element of root.querySelectorAll('time[data-ago]')) {
     const text = ago(element.getAttribute('datetime') ?? '');
     if (element.textContent !== text) element.textContent = text;
-    element.setAttribute('title', localTime(element.getAttribute('datetime') ?? ''));
   }
 }
 
-/** @param {string} at */
-function localTime(at) {
-  const time = new Date(at);
-  return Number.isNaN(time.getTime()) ? '' : time.toLocaleString();
+/**
+ * The reader's own time, once it is asked for: the first that a page has formatted takes tens of milliseconds.
+ * @param {Event} event
+ */
+function showLocalTime(event) {
+  const element = event.target instanceof Element && event.target.closest('time[data-ago]');
+  if (!element) return;
+  const time = new Date(element.getAttribute('datetime') ?? '');
+  if (!Number.isNaN(time.getTime())) element.setAttribute('title', time.toLocaleString());
 }
 
 refreshTimes();
 setInterval(refreshTimes, EVERY_MS);
 document.addEventListener('visibilitychange', () => document.hidden || refreshTimes());
+document.addEventListener('pointerover', showLocalTime);

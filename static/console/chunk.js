@@ -14,6 +14,8 @@ export const CHUNK_ENTRIES = 50;
 export class Chunk {
   /** @type {Entry[]} */ entries = [];
   drawn = false;
+  /** Whether it is in the visible part or not far from it. */
+  near = false;
   element = document.createElement('div');
   #context;
 
@@ -49,19 +51,19 @@ export class Chunk {
     if (this.drawn) this.element.replaceChildren(...this.entries.map((entry) => createRow(entry, this.#context.row)));
   }
 
-  /** @param {number} [height] as it was drawn; without it, as it is expected to be */
-  clear(height = this.expectedHeight()) {
+  /** @param {number} [height] as it was drawn; without it, or with 0, as it is expected to be */
+  clear(height) {
+    if (this.drawn) this.element.replaceChildren();
     this.drawn = false;
-    this.element.replaceChildren();
-    this.element.style.height = `${height}px`;
+    this.element.style.height = `${height || this.#expectedHeight()}px`;
   }
 
-  expectedHeight() {
+  #expectedHeight() {
     return this.entries.reduce((sum, entry) => sum + this.#context.height('text' in entry ? entry.text : ''), 0);
   }
 
-  /** @param {number} index of an entry in the log @returns {Element|null} */
+  /** @param {number} index of an entry in the log @returns {Element|undefined} none where it is not drawn */
   rowOf(index) {
-    return this.element.children[index - this.first] ?? null;
+    return this.element.children[index - this.first];
   }
 }

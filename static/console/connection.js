@@ -2,6 +2,8 @@
 
 const FIRST_DELAY_MS = 1000;
 const MAX_DELAY_MS = 10_000;
+/** With this the server closes where the session has ended, or the deployment is gone. */
+const NOT_FOR_YOU = 1008;
 
 /** @typedef {'connecting'|'live'|'lost'|'offline'|'ended'|'refused'} ConnectionState */
 /** @typedef {{type: string, status?: string, lines?: import('./model.js').LogLine[], from?: number, to?: number}} Frame */
@@ -52,7 +54,7 @@ export class LogConnection {
       if (this.#socket === socket) this.#options.onState('live', 'Live');
     };
     socket.onmessage = (event) => this.#socket === socket && this.#receive(socket, event.data);
-    socket.onclose = () => this.#socket === socket && this.#lost(opened);
+    socket.onclose = ({ code }) => this.#socket === socket && this.#lost(opened && code !== NOT_FOR_YOU);
   }
 
   /** @param {WebSocket} socket @param {unknown} data */
@@ -76,12 +78,12 @@ export class LogConnection {
     this.#options.onFrame(frame);
   }
 
-  /** @param {boolean} opened */
-  async #lost(opened) {
+  /** @param {boolean} welcome whether it may simply be opened again */
+  async #lost(welcome) {
     this.#socket = null;
     if (!navigator.onLine) return this.#pause();
     this.#failures += 1;
-    if (!opened) {
+    if (!welcome) {
       const refusal = await this.#refusal();
       if (refusal) {
         this.#done = true;

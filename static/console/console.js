@@ -7,9 +7,17 @@ import { JumpButton } from './jump.js';
 import { listenForKeys } from './keys.js';
 import { LinkedLines } from './linked.js';
 import { LogModel } from './model.js';
+import { Note } from './note.js';
 import { SearchBox } from './searchbox.js';
+import { copySelection } from './selection.js';
+import { ConnectionWords, EmptyWords } from './state.js';
 import { setUpTools } from './tools.js';
 import { LogView } from './view.js';
+
+/** More lines than this at a time are faster than anybody reads. */
+const BURST_LINES = 200;
+/** After a burst the page draws no sooner than this, and has time to take in what comes. */
+const BURST_PAUSE_MS = 100;
 
 /**
  * @typedef {object} ConsoleHooks
@@ -26,51 +34,81 @@ import { LogView } from './view.js';
 export function startConsole(root, hooks) {
   const { status = '', liveUrl = '', logUrl = '', apiUrl = '' } = root.dataset;
   const part = (/** @type {string} */ id) => /** @type {HTMLElement} */ (root.querySelector(`#${id}`));
+  const active = isActive(status);
   const model = new LogModel();
-  const jump = new JumpButton(part('log-jump'), part('log-jump-label'), model, isActive(status));
+  const empty = new EmptyWords(part('log-empty'), status);
+  const words = new ConnectionWords(part('log-connection'), hooks.announce);
+  // First of all: the server answers while the rest is set up.
+  new LogConnection({
+    url: liveUrl,
+    apiUrl,
+    after: () => model.lastSeq,
+    onFrame: (frame) => receive(frame),
+    onState: (state, said) => {
+      words.show(state, said);
+      if (state === 'refused') empty.say(said);
+    },
+  }).start();
+
+  const follow = part('log-follow');
   const view = new LogView({
     log: part('log'),
     model,
     logUrl,
+    finished: !active,
+    // A log that still grows, or ended in a failure, is read from its end; another from its start.
+    follows: active || status === 'failed',
     onFollow: (following) => {
-      part('log-follow').setAttribute('aria-pressed', String(following));
+      follow.setAttribute('aria-pressed', String(following));
       jump.followed(following);
     },
   });
+  follow.setAttribute('aria-pressed', String(view.follower.following));
+  const jump = new JumpButton(root, model, view, active);
+  const note = new Note(part('log-note'));
   const search = new SearchBox(root, model, view);
-  const linked = new LinkedLines(model, view, part('log'));
-  const tools = setUpTools(root, model, view, hooks.announce);
-  const empty = new EmptyNote(part('log-empty'), model);
-  empty.say(waitingWords(status));
+  const linked = new LinkedLines(model, view, part('log'), note);
+  const tools = setUpTools(root, model, view, note);
+  copySelection(part('log'), model, view);
 
+  // Frames come once the style sheets are there; without them a log has neither a height nor an end to scroll to.
+  let styled = false;
+  requestAnimationFrame(() => {
+    styled = true;
+  });
   let due = false;
+  let notBefore = 0;
   let ended = false;
-  let folded = false;
   let cause = 0;
+  let steps = 0;
   // Only a reader who has looked at nothing else is led away.
   const leadToCause = () => {
-    if (ended && cause && view.follower.following) linked.suggest(cause);
+    if (view.isWhole && cause && view.follower.following) linked.suggest(cause);
   };
-  let steps = 0;
   const show = () => {
     due = false;
+    if (model.entries.length - view.shown > BURST_LINES) notBefore = performance.now() + BURST_PAUSE_MS;
     view.sync();
-    if (ended && !folded) {
-      folded = true;
-      view.foldDone();
+    if (ended && !view.isWhole) {
+      view.finish();
       leadToCause();
     }
     search.extend();
     linked.show();
-    jump.show(view.follower.screensToEnd);
-    empty.show();
+    jump.show();
+    empty.show(model.entries.length > 0);
     part('log-count').textContent = model.lineCount ? count(model.lineCount, 'line') : '';
-    if (model.steps.length > steps) hooks.onStep();
+    if (active && model.steps.length > steps) hooks.onStep();
     steps = model.steps.length;
   };
   const schedule = () => {
-    if (!due) requestAnimationFrame(show);
+    // The first screen waits for no frame: behind it more may pour in than a frame has time for.
+    if (styled && !view.shown && model.entries.length) return show();
+    if (due && !ended) return;
     due = true;
+    const wait = ended ? 0 : notBefore - performance.now();
+    if (wait > 0) setTimeout(() => requestAnimationFrame(show), wait);
+    else requestAnimationFrame(show);
   };
 
   /** @param {import('./connection.js').Frame} frame */
@@ -78,45 +116,19 @@ export function startConsole(root, hooks) {
     if (frame.type === 'lines') model.addLines(frame.lines ?? []);
     else if (frame.type === 'gap') model.addGap(frame.from ?? 0, frame.to ?? 0);
     else if (frame.type === 'status') {
-      empty.say(waitingWords(frame.status ?? ''));
+      empty.wait(frame.status ?? '');
       hooks.onStatus(frame.status ?? '');
     } else if (frame.type === 'end') {
       model.finish(frame.status ?? '');
       ended = true;
       empty.say('This deployment wrote no log.');
       clearInterval(ticking);
-      view.tick();
       hooks.onStatus(frame.status ?? '');
     }
     schedule();
   };
   const ticking = setInterval(() => document.hidden || view.tick(), 1000);
 
-  let connected = '';
-  const connection = new LogConnection({
-    url: liveUrl,
-    apiUrl,
-    after: () => model.lastSeq,
-    onFrame: receive,
-    onState: (state, words) => {
-      const place = part('log-connection');
-      place.dataset.state = state;
-      place.textContent = words;
-      // The countdown changes every second; losing and regaining is what is worth hearing.
-      if (state === 'lost' && connected !== 'lost') hooks.announce('Connection to the log lost. Trying again.');
-      if (state === 'live' && connected === 'lost') hooks.announce('Connected to the log again.');
-      if (state === 'refused' || state === 'offline') hooks.announce(words);
-      if (state === 'refused') empty.say(words);
-      if (state === 'refused' && words.includes('Log in')) place.replaceChildren(loginLink(words));
-      if (state !== 'connecting') connected = state;
-    },
-  });
-
-  part('log').addEventListener('scroll', () => jump.show(view.follower.screensToEnd), { passive: true });
-  part('log-jump').addEventListener('click', () => {
-    view.follower.set(true);
-    part('log').focus({ preventScroll: true });
-  });
   listenForKeys({
     '/': () => search.focus(),
     '?': tools.help,
@@ -128,53 +140,14 @@ export function startConsole(root, hooks) {
     F: tools.full,
     Escape: tools.leave,
     g: () => view.toStart(),
-    G: () => view.follower.set(true),
+    G: () => view.toEnd(),
     ']': () => view.moveStep(1),
     '[': () => view.moveStep(-1),
   });
-  // A log that still grows, or ends in a failure, is read from its end; a finished one from its start.
-  view.follower.set(isActive(status) || status === 'failed');
-  connection.start();
   return {
     showCause: (seq) => {
       cause = seq;
       leadToCause();
     },
   };
-}
-
-/** @param {string} status */
-function waitingWords(status) {
-  if (status === 'queued') return 'Waiting for a builder…';
-  if (status === 'building') return 'Waiting for the first line…';
-  return 'Opening the log…';
-}
-
-/** What stands in the log's place while it has no line. */
-class EmptyNote {
-  #element;
-  #model;
-
-  /** @param {HTMLElement} element @param {LogModel} model */
-  constructor(element, model) {
-    this.#element = element;
-    this.#model = model;
-  }
-
-  /** @param {string} words */
-  say(words) {
-    this.#element.textContent = words;
-  }
-
-  show() {
-    this.#element.hidden = this.#model.entries.length > 0;
-  }
-}
-
-/** To the log-in page and back here. @param {string} words */
-function loginLink(words) {
-  const link = document.createElement('a');
-  link.href = `/login?next=${encodeURIComponent(location.pathname)}`;
-  link.textContent = words;
-  return link;
 }

@@ -1,5 +1,6 @@
 /** The lines that the page's address names: `#L12`, or `#L120-L140`. They are marked, and brought into sight. */
 
+import { grouped } from '../format.js';
 import { isGap } from './model.js';
 
 const ADDRESS = /^#L([0-9]{1,9})(?:-L?([0-9]{1,9}))?$/;
@@ -10,6 +11,7 @@ export class LinkedLines {
   #model;
   #view;
   #log;
+  #note;
   /** Whether they are still to be brought into sight. */
   #due = false;
   /** @type {LineRange|null} */ range = null;
@@ -18,11 +20,13 @@ export class LinkedLines {
    * @param {import('./model.js').LogModel} model
    * @param {import('./view.js').LogView} view
    * @param {HTMLElement} log the element that scrolls
+   * @param {import('./note.js').Note} note
    */
-  constructor(model, view, log) {
+  constructor(model, view, log, note) {
     this.#model = model;
     this.#view = view;
     this.#log = log;
+    this.#note = note;
     this.#read();
     addEventListener('hashchange', () => this.#read());
     addEventListener('click', (event) => this.#clicked(event));
@@ -30,8 +34,15 @@ export class LinkedLines {
 
   /** Brings the first of them into sight as soon as it is here. */
   show() {
-    if (!this.#due || !this.range || this.#model.lastSeq < this.range.from) return;
+    if (!this.#due || !this.range) return;
     const { from } = this.range;
+    const { lastSeq } = this.#model;
+    if (lastSeq < from) {
+      if (!this.#view.isWhole) return;
+      this.#due = false;
+      this.#note.say(`There is no line ${grouped(from)}: the log ends with line ${grouped(lastSeq)}.`);
+      return;
+    }
     const index = this.#model.entries.findIndex((entry) => (isGap(entry) ? entry.to : entry.seq) >= from);
     this.#due = false;
     if (index < 0) return;

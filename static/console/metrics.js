@@ -4,6 +4,7 @@ import { plainText } from './ansi.js';
 
 export class LineMetrics {
   wrap = true;
+  #stale = true;
   #columns = Infinity;
   #lineHeight = 20;
   #log;
@@ -13,8 +14,14 @@ export class LineMetrics {
     this.#log = log;
   }
 
-  /** Measures a line as the log draws it now; after a resize or a changed setting. */
-  measure() {
+  /** After a resize or a changed setting. */
+  forget() {
+    this.#stale = true;
+  }
+
+  /** A line as the log draws it now. Lays the page out, so it waits until a height is asked for. */
+  #measure() {
+    this.#stale = false;
     const probe = document.createElement('div');
     probe.className = 'line probe';
     const at = document.createElement('time');
@@ -37,6 +44,7 @@ export class LineMetrics {
 
   /** @param {string} text @returns {number} pixels */
   height(text) {
+    if (this.#stale) this.#measure();
     if (!this.wrap || text.length <= this.#columns) return this.#lineHeight;
     return Math.ceil(plainText(text).length / this.#columns) * this.#lineHeight || this.#lineHeight;
   }

@@ -1,5 +1,6 @@
 /** The log as received: each line once, in order, grouped into steps. Knows nothing of the page. */
 
+import { grouped } from '../format.js';
 import { plainText } from './ansi.js';
 
 /** @typedef {{seq: number, time: string, stream: string, phase: string, text: string}} LogLine */
@@ -16,6 +17,14 @@ export function isGap(entry) {
   return 'from' in entry;
 }
 
+/**
+ * Where the builder cut a log that is too long, the line that says how much.
+ * @param {Entry} entry
+ */
+export function isMarker(entry) {
+  return !isGap(entry) && entry.stream === 'system' && /^… .* left out/.test(entry.text);
+}
+
 export class LogModel {
   /** @type {Entry[]} */ entries = [];
   /** @type {Step[]} */ steps = [];
@@ -24,6 +33,7 @@ export class LogModel {
   /** How far this computer's clock is behind the builder's, as far as it shows. */
   clockBehindMs = 0;
   /** @type {(string|undefined)[]} */ #plain = [];
+  /** Until it is seen what follows. @type {Gap|null} */ #gap = null;
 
   /**
    * Takes lines in order and drops those already here: after a reconnect some may come twice.
@@ -34,18 +44,23 @@ export class LogModel {
     for (const line of lines) {
       if (line.seq <= this.lastSeq) continue;
       if (line.seq > this.lastSeq + 1) this.addGap(this.lastSeq + 1, line.seq - 1);
-      this.#enterStep(line);
+      // The log's own words say more of the same lines, and there is nowhere to read them.
+      if (this.#gap && !isMarker(line)) this.entries.push(this.#gap);
+      this.#gap = null;
+      if (line.phase !== this.steps.at(-1)?.phase) this.#enterStep(line);
       this.entries.push(line);
       this.lastSeq = line.seq;
       this.lineCount += 1;
     }
+    const newest = lines.at(-1);
+    if (newest) this.clockBehindMs = Math.max(this.clockBehindMs, Date.parse(newest.time) - Date.now());
   }
 
   /** @param {number} from @param {number} to both included */
   addGap(from, to) {
     const first = Math.max(from, this.lastSeq + 1);
     if (first > to) return;
-    this.entries.push({ from: first, to });
+    this.#gap = { from: this.#gap?.from ?? first, to };
     this.lastSeq = to;
   }
 
@@ -54,6 +69,8 @@ export class LogModel {
    * @param {string} status
    */
   finish(status) {
+    if (this.#gap) this.entries.push(this.#gap);
+    this.#gap = null;
     const step = this.steps.at(-1);
     if (!step || step.endedAt !== null) return;
     const last = this.entries.at(-1);
@@ -79,9 +96,7 @@ export class LogModel {
   /** @param {LogLine} line */
   #enterStep(line) {
     const time = Date.parse(line.time);
-    this.clockBehindMs = Math.max(this.clockBehindMs, time - Date.now());
     const step = this.steps.at(-1);
-    if (step?.phase === line.phase) return;
     if (step && step.endedAt === null) {
       step.endedAt = time;
       step.outcome = startsOver(step.phase, line.phase) ? 'stopped' : 'done';
@@ -101,5 +116,6 @@ function startsOver(before, after) {
 
 /** @param {Gap} gap @returns {string} */
 export function gapText(gap) {
-  return gap.from === gap.to ? `Line ${gap.from} is not here.` : `Lines ${gap.from} to ${gap.to} are not here.`;
+  const [from, to] = [grouped(gap.from), grouped(gap.to)];
+  return gap.from === gap.to ? `Line ${from} is not here.` : `Lines ${from} to ${to} are not here.`;
 }

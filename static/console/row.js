@@ -2,10 +2,11 @@
 
 import { parseAnsi } from './ansi.js';
 import { findLinks } from './links.js';
-import { gapText, isGap } from './model.js';
+import { gapText, isGap, isMarker } from './model.js';
 import { findAll } from './search.js';
 
-/** @typedef {{query: string, logUrl: string, linked: import('./linked.js').LineRange|null}} RowOptions */
+/** @typedef {{query: string, logUrl: string, linked: import('./linked.js').LineRange|null,
+ *   current: import('./model.js').Entry|null}} RowOptions */
 
 /**
  * @param {import('./model.js').Entry} entry
@@ -13,7 +14,7 @@ import { findAll } from './search.js';
  * @returns {HTMLElement}
  */
 export function createRow(entry, options) {
-  const row = element('div', 'line');
+  const row = element('div', entry === options.current ? 'line current' : 'line');
   if (isGap(entry)) {
     row.classList.add('gap');
     row.append(element('span', 'at'), gapWords(entry, options.logUrl));
@@ -21,6 +22,7 @@ export function createRow(entry, options) {
   }
   row.dataset.seq = String(entry.seq);
   row.dataset.stream = entry.stream;
+  if (isMarker(entry)) row.classList.add('cut');
   if (options.linked && entry.seq >= options.linked.from && entry.seq <= options.linked.to) row.classList.add('linked');
   const at = element('time', 'at');
   at.setAttribute('datetime', entry.time);

@@ -1,5 +1,7 @@
 /** Which entries hold the words, and which of them is looked at. */
 
+import { count, grouped } from '../format.js';
+
 /**
  * Every place of `query` in `text`, case aside, not overlapping.
  * @param {string} text
@@ -73,7 +75,6 @@ export class LogSearch {
     if (!this.query) return '';
     const total = this.matches.length;
     if (!total) return 'No match';
-    if (this.position >= 0) return `${(this.position + 1).toLocaleString('en')} of ${total.toLocaleString('en')}`;
-    return `${total.toLocaleString('en')} ${total === 1 ? 'line' : 'lines'}`;
+    return this.position >= 0 ? `${grouped(this.position + 1)} of ${grouped(total)}` : count(total, 'line');
   }
 }

@@ -6,7 +6,7 @@ export class StepSection {
   element = document.createElement('section');
   body = document.createElement('div');
   button = document.createElement('button');
-  /** Whether the reader has folded or opened it. */
+  /** Whether the reader has folded or opened it, or was led into it. */
   touched = false;
   #name = span('step-name');
   #outcome = span('step-outcome');
@@ -41,18 +41,24 @@ export class StepSection {
     this.button.setAttribute('aria-expanded', String(!folded));
   }
 
+  /** To show a line in it. */
+  open() {
+    this.touched = true;
+    this.fold(false);
+  }
+
   /**
    * Shows the outcome and the time so far.
-   * @param {number} now by the builder's clock
+   * @param {number|null} now by the builder's clock; null while neither is known of a step that goes on
    */
   update(now) {
     const step = this.#step;
-    if (!step) return;
+    if (!step || (step.endedAt === null && now === null)) return;
     if (this.element.dataset.outcome !== step.outcome) {
       this.element.dataset.outcome = step.outcome;
       this.#outcome.textContent = step.outcome;
     }
-    const time = duration((step.endedAt ?? now) - step.startedAt, step.endedAt !== null);
+    const time = duration((step.endedAt ?? now ?? 0) - step.startedAt, step.endedAt !== null);
     if (this.#time.textContent !== time) this.#time.textContent = time;
   }
 

@@ -1,19 +1,18 @@
 /** The buttons above the log. Each is a toggle or says what it did. */
 
+import { count } from '../format.js';
 import { copyText } from './copy.js';
 import { findFirstError } from './errors.js';
 import { readSetting, writeSetting } from './settings.js';
-
-const SAID_MS = 2000;
 
 /**
  * @param {HTMLElement} root
  * @param {import('./model.js').LogModel} model
  * @param {import('./view.js').LogView} view
- * @param {(words: string) => void} announce
+ * @param {import('./note.js').Note} note
  * @returns {{follow: () => void, wrap: () => void, times: () => void, copy: () => void, error: () => void, full: () => void, leave: () => void, help: () => void}}
  */
-export function setUpTools(root, model, view, announce) {
+export function setUpTools(root, model, view, note) {
   const button = (/** @type {string} */ id) => /** @type {HTMLButtonElement} */ (root.querySelector(`#${id}`));
   const settings = { wrap: readSetting('wrap', true), times: readSetting('times', false) };
   const dialog = /** @type {HTMLDialogElement} */ (root.querySelector('#log-keys'));
@@ -29,8 +28,11 @@ export function setUpTools(root, model, view, announce) {
     layOut();
   };
   const fill = (/** @type {boolean} */ fills) => {
-    root.classList.toggle('fills', fills);
-    document.documentElement.classList.toggle('filled', fills);
+    if (root.classList.contains('fills') === fills) return;
+    view.resize(() => {
+      root.classList.toggle('fills', fills);
+      document.documentElement.classList.toggle('filled', fills);
+    });
     button('log-full').setAttribute('aria-pressed', String(fills));
   };
   const actions = {
@@ -39,14 +41,12 @@ export function setUpTools(root, model, view, announce) {
     times: toggle('times'),
     copy: async () => {
       const copied = await copyText(model.text());
-      sayFor(button('log-copy'), copied ? 'Copied' : 'Failed');
-      announce(copied ? 'The log is copied.' : 'The log could not be copied. Download it instead.');
+      note.say(copied ? `${count(model.lineCount, 'line')} copied.` : 'The browser copied nothing. Download the log instead.');
     },
     error: () => {
       const index = findFirstError(model);
       if (index >= 0) return view.reveal(index);
-      sayFor(button('log-error'), 'None');
-      announce('No line of the log speaks of an error.');
+      note.say('No line of the log speaks of an error.');
     },
     // The window rather than the screen: that works on every phone, and Escape is the page's own key.
     full: () => fill(!root.classList.contains('fills')),
@@ -64,17 +64,4 @@ export function setUpTools(root, model, view, announce) {
   dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
   layOut();
   return actions;
-}
-
-/** Says it on the button for a moment. @param {HTMLButtonElement} button @param {string} words */
-function sayFor(button, words) {
-  const label = button.querySelector('.tool-label');
-  if (!label || button.dataset.said) return;
-  const before = label.textContent;
-  button.dataset.said = 'true';
-  label.textContent = words;
-  setTimeout(() => {
-    label.textContent = before;
-    delete button.dataset.said;
-  }, SAID_MS);
 }

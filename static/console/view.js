@@ -1,107 +1,113 @@
 /** The log in the page: steps, lines near the visible part, and where the reader is. */
 
-import { CHUNK_ENTRIES, Chunk } from './chunk.js';
+import { Chunks } from './chunks.js';
 import { LineMetrics } from './metrics.js';
 import { Follower } from './scroll.js';
 import { StepSection } from './step.js';
 
-/** Drawn this far beyond the visible part, so ordinary scrolling meets lines, not blanks. */
-const MARGIN = '800px 0px';
-/** The newest chunks are drawn at once, for a reader who follows the end. */
-const NEWEST_DRAWN = 3;
+/** The first number that the ordinary column has no room for. */
+const LONG_NUMBER = 1_000_000;
+/** A log up to this long is printed as a whole, some forty pages; of a longer one what is near the screen. */
+const PRINTED_MAX = 2000;
 
 /**
  * @typedef {object} ViewOptions
  * @property {HTMLElement} log the element that scrolls
  * @property {import('./model.js').LogModel} model
  * @property {string} logUrl
+ * @property {boolean} finished whether the deployment had ended when the page was opened
+ * @property {boolean} follows
  * @property {(following: boolean) => void} onFollow
  */
 
 export class LogView {
   /** Entries shown so far; those of the model after them come with the next `sync`. */
   shown = 0;
+  /** Stands after the last line. */
+  end = document.createElement('div');
   #log;
   #model;
-  /** @type {Chunk[]} */ #chunks = [];
   /** @type {StepSection[]} */ #sections = [];
   #stepsShown = 0;
-  /** @type {Map<Element, Chunk>} */ #byElement = new Map();
-  /** @type {Element|null} */ #current = null;
+  #chunks;
+  /** Whether the deployment has ended, so that steps which succeeded are done with. */
+  #finished;
+  /** Whether all of the log is here. */
+  isWhole = false;
   #metrics;
-  #context;
-  #observer;
+  #row;
 
   /** @param {ViewOptions} options */
-  constructor({ log, model, logUrl, onFollow }) {
+  constructor({ log, model, logUrl, finished, follows, onFollow }) {
     this.#log = log;
     this.#model = model;
-    this.follower = new Follower(log, onFollow);
+    this.#finished = finished;
+    this.follower = new Follower(log, follows, onFollow);
+    if (finished) this.follower.rest();
     this.#metrics = new LineMetrics(log);
-    this.#context = { row: { query: '', logUrl, linked: null }, height: (/** @type {string} */ text) => this.#metrics.height(text) };
-    this.#observer = new IntersectionObserver((changes) => this.#nearChanged(changes), { root: log, rootMargin: MARGIN });
+    /** @type {import('./row.js').RowOptions} */
+    this.#row = { query: '', logUrl, linked: null, current: null };
+    const height = (/** @type {string} */ text) => this.#metrics.height(text);
+    this.#chunks = new Chunks(log, { row: this.#row, height }, () => this.follower.keep());
+    this.end.className = 'log-end';
+    log.append(this.end);
     let width = 0;
     new ResizeObserver(() => {
       if (log.clientWidth !== width) this.relayout();
       width = log.clientWidth;
       this.follower.keep();
     }).observe(log);
+    addEventListener('beforeprint', () => this.#prepareToPrint());
+    addEventListener('afterprint', () => this.#chunks.clearFar());
   }
 
   /** Takes over what the model has gained: at most once a frame. */
   sync() {
     const { entries, steps } = this.#model;
     if (this.shown === entries.length) return;
-    /** @type {Set<Chunk>} */
-    const touched = new Set();
+    const touched = [];
+    if (!this.#sections.length && !steps.length) this.#addStep(null);
     while (this.shown < entries.length) {
       if (this.#stepsShown < steps.length && steps[this.#stepsShown].first <= this.shown) this.#addStep(steps[this.#stepsShown]);
       const end = steps[this.#stepsShown]?.first ?? entries.length;
-      const chunk = this.#openChunk();
-      const room = CHUNK_ENTRIES - chunk.entries.length;
-      const part = entries.slice(this.shown, Math.min(end, this.shown + room));
-      chunk.add(part);
-      this.shown += part.length;
-      touched.add(chunk);
+      const { body } = this.#sections[this.#sections.length - 1];
+      touched.push(...this.#chunks.add(entries.slice(this.shown, end), this.shown, body));
+      this.shown = end;
     }
-    const newest = new Set(this.follower.following ? this.#chunks.slice(-NEWEST_DRAWN) : []);
-    for (const chunk of touched) {
-      if (newest.has(chunk)) chunk.draw();
-      else if (!chunk.drawn) chunk.clear();
-    }
+    this.#chunks.settle(touched, this.follower.keeping);
+    this.#log.classList.toggle('long-numbers', this.#model.lastSeq >= LONG_NUMBER);
     this.tick();
+    if (this.#finished) this.#foldDone();
     this.follower.keep();
+  }
+
+  /** The log is whole. */
+  finish() {
+    this.sync();
+    this.#finished = this.isWhole = true;
+    this.tick();
+    this.#foldDone();
+    this.follower.release();
   }
 
   /** Moves running durations on. */
   tick() {
-    const now = Date.now() + this.#model.clockBehindMs;
+    // Of a finished log that is still read in, nobody knows yet when the last step ended.
+    const now = this.#finished && !this.isWhole ? null : Date.now() + this.#model.clockBehindMs;
     for (const section of this.#sections) section.update(now);
   }
 
   /** @param {string} query marked wherever it is */
   mark(query) {
-    this.#context.row.query = query;
-    this.#redraw();
+    this.#row.query = query;
+    this.#row.current = null;
+    this.#chunks.redraw();
   }
 
   /** @param {import('./linked.js').LineRange} range lines that the page's address names */
   markLinked(range) {
-    this.#context.row.linked = range;
-    this.#redraw();
-  }
-
-  /** Steps that succeeded are done with, but for those that the reader has folded or opened. */
-  foldDone() {
-    const steps = this.#sections.filter((section) => section.outcome);
-    if (steps.length < 2) return;
-    for (const section of steps) if (section.outcome === 'done' && !section.touched) section.fold(true);
-    this.follower.keep();
-  }
-
-  #redraw() {
-    for (const chunk of this.#chunks) chunk.redraw();
-    this.#current = null;
+    this.#row.linked = range;
+    this.#chunks.redraw();
   }
 
   /** @param {boolean} wrap @param {boolean} times */
@@ -111,14 +117,22 @@ export class LogView {
     this.#log.classList.toggle('shows-times', times);
     this.#metrics.wrap = wrap;
     this.relayout();
+    if (!this.shown) return;
     if (this.follower.following) this.follower.keep();
     else if (anchor > 0) this.reveal(anchor, { mark: false, block: 'start' });
   }
 
+  /** Changes the log's height and stays at its end, where that was in sight. @param {() => void} change */
+  resize(change) {
+    const { atEnd } = this.follower;
+    change();
+    if (atEnd) this.follower.scrollTo(this.#log.scrollHeight);
+  }
+
   /** Every height that is only expected is worked out anew. */
   relayout() {
-    this.#metrics.measure();
-    for (const chunk of this.#chunks) if (!chunk.drawn) chunk.clear();
+    this.#metrics.forget();
+    this.#chunks.relayout();
   }
 
   /**
@@ -127,17 +141,19 @@ export class LogView {
    * @param {{mark?: boolean, block?: 'start'|'center'}} [options]
    */
   reveal(index, { mark = true, block = 'center' } = {}) {
-    const chunk = this.#chunkOf(index);
+    const chunk = this.#chunks.at(index);
     if (!chunk) return;
     this.follower.set(false);
-    this.#sections.find((section) => section.body.contains(chunk.element))?.fold(false);
+    this.#sections.find((section) => section.body.contains(chunk.element))?.open();
+    if (mark) this.#setCurrent(index);
     chunk.draw();
-    const row = chunk.rowOf(index);
-    if (!row) return;
-    this.#scrollTo(row, block);
-    if (mark) this.#setCurrent(row);
+    const scroll = () => {
+      const row = chunk.rowOf(index);
+      if (row) this.#scrollTo(row, block);
+    };
+    scroll();
     // Chunks above may turn out higher or lower than expected once they are drawn.
-    requestAnimationFrame(() => requestAnimationFrame(() => row.isConnected && this.#scrollTo(row, block)));
+    requestAnimationFrame(() => requestAnimationFrame(scroll));
   }
 
   /** @param {1|-1} direction to the next or the previous step's header */
@@ -147,40 +163,41 @@ export class LogView {
     const target = direction === 1 ? offsets.find((at) => at > top + 1) : offsets.findLast((at) => at < top - 1);
     if (target === undefined) return;
     this.follower.set(false);
-    this.#log.scrollTop = target;
+    this.follower.scrollTo(target);
   }
 
   toStart() {
     this.follower.set(false);
-    this.#log.scrollTop = 0;
+    this.follower.scrollTo(0);
+  }
+
+  toEnd() {
+    this.follower.set(true);
+    this.#log.focus({ preventScroll: true });
+  }
+
+  /** @param {Node} node @returns {number|undefined} the index of the entry whose row it is in */
+  indexOf(node) {
+    return this.#chunks.indexOf(node);
   }
 
   /** @returns {number} the index of the first entry in sight */
   firstVisible() {
-    const top = this.#log.getBoundingClientRect().top + this.#headHeight();
-    for (const chunk of this.#chunks) {
-      const box = chunk.element.getBoundingClientRect();
-      if (box.bottom <= top || !box.height) continue;
-      const rows = [...chunk.element.children];
-      const row = rows.findIndex((element) => element.getBoundingClientRect().bottom > top);
-      return chunk.first + Math.max(0, row);
-    }
-    return 0;
+    if (!this.shown) return 0;
+    return this.#chunks.firstBelow(this.#log.getBoundingClientRect().top + this.#headHeight());
   }
 
-  /** @param {IntersectionObserverEntry[]} changes */
-  #nearChanged(changes) {
-    const last = this.#chunks.at(-1);
-    for (const change of changes) {
-      const chunk = this.#byElement.get(change.target);
-      if (!chunk) continue;
-      if (change.isIntersecting) chunk.draw();
-      // A folded step has no height to keep; selected text stays where it is.
-      else if (chunk.drawn && chunk !== last && change.boundingClientRect.height > 0 && !holdsSelection(chunk.element)) {
-        chunk.clear(change.boundingClientRect.height);
-      }
-    }
-    this.follower.keep();
+  /** But for those that the reader has folded or opened. */
+  #foldDone() {
+    const steps = this.#sections.filter((section) => section.outcome);
+    if (steps.length < 2) return;
+    for (const section of steps) if (section.outcome === 'done' && !section.touched) section.fold(true);
+  }
+
+  #prepareToPrint() {
+    const whole = this.shown <= PRINTED_MAX;
+    this.#log.classList.toggle('prints-part', !whole);
+    if (whole) this.#chunks.drawAll();
   }
 
   /** @param {import('./model.js').Step|null} step */
@@ -188,33 +205,14 @@ export class LogView {
     const section = new StepSection(step, `log-step-${this.#sections.length}`);
     this.#sections.push(section);
     if (step) this.#stepsShown += 1;
-    this.#log.append(section.element);
-  }
-
-  /** The chunk that takes the next entry: the last one, unless it is full or another step's. */
-  #openChunk() {
-    if (!this.#sections.length) this.#addStep(null);
-    const body = this.#sections[this.#sections.length - 1].body;
-    const last = this.#chunks.at(-1);
-    if (last && !last.isFull && last.element.parentElement === body) return last;
-    const chunk = new Chunk(this.shown, this.#context);
-    this.#chunks.push(chunk);
-    this.#byElement.set(chunk.element, chunk);
-    body.append(chunk.element);
-    this.#observer.observe(chunk.element);
-    return chunk;
+    this.end.before(section.element);
   }
 
   /** @param {number} index */
-  #chunkOf(index) {
-    return this.#chunks.findLast((chunk) => chunk.first <= index);
-  }
-
-  /** @param {Element} row */
-  #setCurrent(row) {
-    this.#current?.classList.remove('current');
-    row.classList.add('current');
-    this.#current = row;
+  #setCurrent(index) {
+    this.#log.querySelector('.line.current')?.classList.remove('current');
+    this.#row.current = this.#model.entries[index];
+    this.#chunks.at(index)?.rowOf(index)?.classList.add('current');
   }
 
   /** @param {Element} row @param {'start'|'center'} block */
@@ -223,17 +221,14 @@ export class LogView {
     const box = row.getBoundingClientRect();
     const head = this.#headHeight();
     const space = block === 'center' ? Math.max(head, (log.height - box.height) / 2) : head;
-    this.#log.scrollTop += box.top - log.top - space;
+    this.follower.scrollTo(this.#log.scrollTop + box.top - log.top - space);
+    // Where lines are not wrapped, what was searched for may be far to the right.
+    const mark = row.querySelector('mark')?.getBoundingClientRect();
+    if (mark && (mark.right > log.right || mark.left < log.left)) this.#log.scrollLeft += mark.left - log.left - log.width / 2;
   }
 
   /** The sticky header hides this much of the top. */
   #headHeight() {
     return this.#log.querySelector('.step-head')?.getBoundingClientRect().height ?? 0;
   }
-}
-
-/** @param {Element} element */
-function holdsSelection(element) {
-  const selection = document.getSelection();
-  return Boolean(selection && !selection.isCollapsed && selection.containsNode(element, true));
 }

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.text import CUT_MARKER, MAX_LINE_BYTES, RAW_LINE_BYTES, LineReader, clean, cut
+from builder.text import CUT_MARKER, MAX_LINE_BYTES, PROGRESS_S, RAW_LINE_BYTES, LineReader, clean, cut
 
 
 def unmasked(line: str) -> str:
@@ -64,6 +64,43 @@ def test_only_text_and_colours_stay(raw: str, text: str) -> None:
 )
 def test_bytes_become_lines(raw: bytes, lines: list[str]) -> None:
     assert read(raw) == lines
+
+
+@pytest.mark.parametrize("bar", ["\r{}%", "{}%\r"])
+def test_a_progress_bar_shows_its_state_every_few_seconds_and_its_end(bar: str) -> None:
+    seconds = 0.0
+    reader = LineReader(unmasked, now=lambda: seconds)
+    shown = []
+    for percent in range(100):
+        # A cut in the middle of a number is never shown.
+        for piece in (bar.format(percent)[:2], bar.format(percent)[2:]):
+            shown += [(seconds, line) for line in reader.feed(piece.encode())]
+        seconds += PROGRESS_S / 10
+    assert [at for at, _ in shown] == [PROGRESS_S * turn for turn in range(1, 10)]
+    assert all(
+        int(line.removesuffix("%")) == pytest.approx(at * 10 / PROGRESS_S, abs=1) for at, line in shown
+    )
+    assert reader.feed(b"\rdone\n") == ["done"]
+    assert reader.feed(b"\rnext") == []
+
+
+def test_a_line_that_is_not_written_over_waits_for_its_end() -> None:
+    seconds = 0.0
+    reader = LineReader(unmasked, now=lambda: seconds)
+    for piece in (b"compiling", b" still"):
+        assert reader.feed(piece) == []
+        seconds += PROGRESS_S * 2
+    assert reader.feed(b" done\r\n") == ["compiling still done"]
+
+
+def test_a_state_is_masked_and_told_once() -> None:
+    seconds = 0.0
+    reader = LineReader(lambda line: line.replace("secret", "***"), now=lambda: seconds)
+    reader.feed(b"\rwith secret")
+    seconds += PROGRESS_S
+    assert reader.feed(b"\rwith secret\rwith secret") == ["with ***"]
+    seconds += PROGRESS_S
+    assert reader.feed(b"\rwith secret") == []
 
 
 PIECES = st.sampled_from(

@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Page
 
-from tests.parts.server import PASSWORD, Server
+from tests.parts.server import PASSWORD, Client, Server
+from tests.web.conftest import build
+
+__all__ = ["build", "console", "member", "page"]
 
 
 @pytest.fixture
@@ -34,4 +37,15 @@ async def member(page: Page) -> Page:
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Sign up").click()
     await page.get_by_role("heading", name="Projects", exact=True).wait_for()
+    return page
+
+
+@pytest.fixture
+async def console(page: Page, user: Client) -> Page:
+    """A page of ``user``'s, whose deployments ``build`` is one of, with room for all of a short log."""
+    cookies = [
+        {"name": each.key, "value": each.value, "url": user.origin} for each in user.session.cookie_jar
+    ]
+    await page.context.add_cookies(cookies)  # type: ignore[arg-type]
+    await page.set_viewport_size({"width": 1280, "height": 1000})
     return page
