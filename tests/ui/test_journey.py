@@ -14,11 +14,14 @@ pytestmark = pytest.mark.browser
 APP = """<!doctype html><title>Counter</title><div id="root"></div>
 <script type="module" src="/assets/app-4f3c2a1b.js"></script>"""
 SCRIPT = "document.getElementById('root').innerHTML = '<h1>Hello from the app</h1>'"
-# Enough that lines are seen to arrive before the build is over.
-BUILD = (
-    "for i in 1 2 3 4 5 6 7 8 9 10; do printf '\\033[32mstep %s\\033[0m\\n' $i; sleep 0.1; done; "
-    "echo '<img src=x onerror=alert(1)>'"
-)
+
+
+def build_until(branch: str, url: str) -> str:
+    """A build that prints, and goes on once the repository has ``branch``: after somebody has looked."""
+    return (
+        f"echo step 1; until git ls-remote --exit-code {url} {branch} >/dev/null; do sleep 0.1; done; "
+        "printf '\\033[32mstep 2\\033[0m\\n'; echo '<img src=x onerror=alert(1)>'"
+    )
 
 
 @pytest.fixture
@@ -71,16 +74,17 @@ async def test_a_newcomer_signs_up_deploys_a_repository_watches_it_and_opens_the
     await sign_up(page, server, "journey@example.com")
 
     await page.get_by_role("link", name="New project").first.click()
-    await save_and_deploy(page, "Journey", url, BUILD)
+    await save_and_deploy(page, "Journey", url, build_until("seen", url))
 
     await expect(page).to_have_url(re.compile(r"/deployments/[a-z0-9]{12}$"))
     log = page.get_by_role("log")
     await expect(log).to_contain_text("step 1")
     await expect(page.locator("#status")).to_have_text("Building")
+    await git_server.commit("journey", {"seen": ""}, "Go on", branch="seen")
     await expect(page.locator("#status")).to_have_text("Ready", timeout=30_000)
     # Steps that succeeded are folded by then.
     await log.get_by_role("button", name="Build", expanded=False).click()
-    await expect(log).to_contain_text("step 10")
+    await expect(log).to_contain_text("step 2")
     await expect(log).to_contain_text("<img src=x onerror=alert(1)>")
     assert await log.locator("img").count() == 0
 
