@@ -6,6 +6,7 @@ An entry holds a batch (``lines``: a JSON array) and has the id ``{seq of its la
 
 import asyncio
 import json
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import cast
 
@@ -62,8 +63,21 @@ async def read_lines(redis: Redis, deployment_id: DeploymentID, after: int) -> l
 
 async def last_seq(redis: Redis, deployment_id: DeploymentID) -> int:
     """The number of the newest line; 0 where there is none."""
-    entries = cast(Entries, await redis.xrevrange(keys.log_stream(deployment_id), count=1))
+    return _last_of(cast(Entries, await redis.xrevrange(keys.log_stream(deployment_id), count=1)))
+
+
+def _last_of(entries: Entries) -> int:
     return int(entries[0][0].split(b"-")[0]) if entries else 0
+
+
+async def last_seqs(redis: Redis, deployment_ids: Iterable[DeploymentID]) -> dict[DeploymentID, int]:
+    """The same of many, in one round trip."""
+    ids = list(deployment_ids)
+    async with redis.pipeline(transaction=False) as pipeline:
+        for deployment_id in ids:
+            pipeline.xrevrange(keys.log_stream(deployment_id), count=1)
+        newest = cast(list[Entries], await pipeline.execute())
+    return {each: _last_of(entries) for each, entries in zip(ids, newest, strict=True)}
 
 
 async def append_line(
