@@ -23,10 +23,9 @@ from scalemesh.logs.lines import (
     Gap,
     Row,
     encode_json,
-    is_line,
     line_from,
     line_shape,
-    rows_of,
+    row_from,
     with_gaps,
 )
 from scalemesh.logs.shared import Shared
@@ -35,9 +34,6 @@ from scalemesh.model import DeploymentID, Failure, LogLine, ProjectID
 # The builder caps a log at 4 MiB of text and 200,000 lines; the JSON around each line is what makes
 # the difference. A larger object is not one that our builder wrote.
 MAX_ARCHIVE_BYTES = 64 * 1024 * 1024
-
-# As the builder and ``_encode`` write a line; without it, it is the line as clients get it.
-_LINE = b'{"type":"line",'
 
 
 class ArchiveDamaged(Exception):
@@ -156,15 +152,15 @@ async def _fetch(
         raise ArchiveDamaged(str(error)) from error
 
 
-def _events(data: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Each row of the object, as it is and as what it means. Raises ArchiveDamaged."""
+def _events(data: bytes) -> Iterator[dict[str, Any]]:
+    """Raises ArchiveDamaged."""
     if not data:  # which gzip takes for an empty file
         raise ArchiveDamaged("the object is empty")
     try:
         with gzip.open(io.BytesIO(data)) as file:
             for rows in _together(file):
                 # One call for many takes half the time of one for each.
-                yield from zip(rows, json.loads(f"[{b','.join(rows).decode()}]"), strict=True)
+                yield from json.loads(f"[{b','.join(rows).decode()}]")
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ArchiveDamaged(str(error)) from error
 
@@ -189,13 +185,9 @@ def _together(file: gzip.GzipFile) -> Iterator[list[bytes]]:
 def _rows(data: bytes) -> Iterator[Row]:
     """Of the lines alone. Raises ArchiveDamaged."""
     try:
-        for row, event in _events(data):
-            if event["type"] != "line":
-                continue
-            if row.startswith(_LINE) and b"\r" not in row and is_line(event):
-                yield event["seq"], b"{" + row[len(_LINE) :].rstrip()
-            else:
-                yield from rows_of([line_from(event)])
+        for event in _events(data):
+            if event["type"] == "line":
+                yield row_from(event)
     except (ValueError, KeyError, TypeError) as error:
         raise ArchiveDamaged(str(error)) from error
 
@@ -204,7 +196,7 @@ def _decode(data: bytes) -> BuildLog:
     lines: list[LogLine] = []
     result = None
     try:
-        for _, event in _events(data):
+        for event in _events(data):
             if event["type"] == "line":
                 lines.append(line_from(event))
             elif event["type"] == "result":

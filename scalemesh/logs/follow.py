@@ -14,7 +14,7 @@ from scalemesh.db import deployments, sessions
 from scalemesh.db.pool import Pool
 from scalemesh.logs.archive import ArchiveDamaged, ArchivedLog, fetch_archived_log
 from scalemesh.logs.hub import Hub, Item, Resync, Watch, WatchEnded
-from scalemesh.logs.lines import Batch, Gap, rows_of, with_gaps
+from scalemesh.logs.lines import Batch, Gap, row_from, with_gaps
 from scalemesh.logs.shared import Shared
 from scalemesh.logs.stream import last_seq, read_page
 from scalemesh.model import DeploymentID, ProjectID, Status
@@ -175,8 +175,8 @@ class Logs:
         """
 
         async def read() -> Sequence[Batch | Gap]:
-            lines = await read_page(self._redis, deployment_id, cursor, upto=upto)
-            return list(with_gaps(rows_of(lines), cursor))
+            shapes = await read_page(self._redis, deployment_id, cursor, upto=upto)
+            return list(with_gaps(map(row_from, shapes), cursor))
 
         return await self._pages.get((deployment_id, cursor, upto), read)
 

@@ -116,21 +116,23 @@ class SocketReader:
 
     async def left(self) -> Ending:
         unanswered = 0
-        while True:
-            try:
-                message = await self._socket.receive(timeout=PING_S)
-            except TimeoutError:
-                if unanswered == _UNANSWERED_MAX:
-                    return Ending(WSCloseCode.TRY_AGAIN_LATER, "pings are not answered")
-                unanswered += 1
-                await self._socket.ping()
-                continue
-            # Whatever it says is an answer; otherwise it has nothing to say.
-            unanswered = 0
-            if message.type is WSMsgType.PING:
-                await self._socket.pong(message.data)
-            elif message.type in _OVER:
-                return Ending(WSCloseCode.OK)
+        try:
+            while unanswered <= _UNANSWERED_MAX:
+                try:
+                    message = await self._socket.receive(timeout=PING_S)
+                except TimeoutError:
+                    unanswered += 1
+                    await self._socket.ping()
+                    continue
+                # Whatever it says is an answer; otherwise it has nothing to say.
+                unanswered = 0
+                if message.type is WSMsgType.PING:
+                    await self._socket.pong(message.data)
+                elif message.type in _OVER:
+                    return Ending(WSCloseCode.OK)
+        except ConnectionError:
+            return Ending(WSCloseCode.OK)
+        return Ending(WSCloseCode.TRY_AGAIN_LATER, "pings are not answered")
 
     async def close(self, ending: Ending) -> None:
         # A connection with unsent data would end only once its client has taken them.

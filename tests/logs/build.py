@@ -14,7 +14,7 @@ from scalemesh.artifacts import DirectoryStore
 from scalemesh.artifacts.store import ArtifactStore
 from scalemesh.logs.archive import BuildLog, write_build_log
 from scalemesh.logs.events import Announcer, StatusChanged
-from scalemesh.logs.lines import Batch, line_shape, rows_of
+from scalemesh.logs.lines import Batch, Row, line_shape, row_from
 from scalemesh.model import DeploymentID, LogLine, ProjectID, Status
 
 
@@ -31,6 +31,10 @@ def lines(first: int, last: int) -> list[LogLine]:
 def long_line(seq: int) -> LogLine:
     """Of 8,000 bytes."""
     return line(seq, f"{seq} ".ljust(8000, "x"))
+
+
+def rows_of(lines: Iterable[LogLine]) -> list[Row]:
+    return [row_from(line_shape(each)) for each in lines]
 
 
 def batch_of(consecutive: Sequence[LogLine]) -> Batch:

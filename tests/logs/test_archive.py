@@ -20,9 +20,9 @@ from scalemesh.logs.archive import (
     write_build_log,
     write_whole_build_log,
 )
-from scalemesh.logs.lines import Batch, Gap, encode_json, line_shape, rows_of, with_gaps
+from scalemesh.logs.lines import Batch, Gap, encode_json, line_shape, with_gaps
 from scalemesh.model import DeploymentID, Failure, ProjectID
-from tests.logs.build import batch_of, line, lines
+from tests.logs.build import batch_of, line, lines, rows_of
 
 IDS = (ProjectID("project"), DeploymentID("deployment"), 2)
 GOOD = b'{"type":"line","seq":1,"time":"t","stream":"stdout","phase":"build","text":"hi"}\n'

@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalemesh.logs.lines import BATCH_MAX_BYTES, Batch, Gap, line_from, line_shape, rows_of, with_gaps
-from tests.logs.build import batch_of, line, lines
+from scalemesh.logs.lines import (
+    BATCH_MAX_BYTES,
+    Batch,
+    Gap,
+    encode_json,
+    line_from,
+    line_shape,
+    row_from,
+    with_gaps,
+)
+from tests.logs.build import batch_of, line, lines, rows_of
 
 SEQS = st.sets(st.integers(1, 60)).map(sorted)
 
@@ -77,4 +86,5 @@ def test_lines_that_come_again_are_dropped() -> None:
 def test_a_line_is_the_same_after_its_journey(text: str) -> None:
     sent = line(7, text)
     assert line_from(json.loads(json.dumps(line_shape(sent)))) == sent
+    assert row_from(line_shape(sent)) == (7, encode_json(line_shape(sent)).encode())
     assert json.loads(batch_of([sent]).shape) == {"type": "lines", "lines": [line_shape(sent)]}
