@@ -4,6 +4,7 @@ A subscription for each console, and what Redis says as it is: no numbers, no ba
 """
 
 import sys
+from contextlib import suppress
 
 import uvloop
 from aiohttp import web
@@ -18,9 +19,10 @@ async def _relay(port: int, redis_url: str, channel: str) -> None:
         async with redis.pubsub() as pubsub:
             await pubsub.subscribe(channel)
             await socket.prepare(request)
-            async for message in pubsub.listen():
-                if message["type"] == "message":
-                    await socket.send_str(message["data"].decode())
+            with suppress(ConnectionError):  # a console that has seen enough
+                async for message in pubsub.listen():
+                    if message["type"] == "message":
+                        await socket.send_str(message["data"].decode())
         return socket
 
     app = web.Application()

@@ -52,12 +52,15 @@ class RedisLive:
         self._deployment_id = deployment_id
         self._queue: deque[str] = deque()
         self._last_seqs: deque[int] = deque()
+        self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._closing = False
         self._task = asyncio.create_task(self._run(), name="live log")
 
     def send(self, line: Line) -> None:
-        self._queue.append(line.to_json())
+        shape = line.to_json()
+        self._queue.append(shape)
+        self._queued_bytes += len(shape)
         self._last_seqs.append(line.seq)
         self._wake.set()
 
@@ -83,9 +86,15 @@ class RedisLive:
                 self._wake.clear()
                 if not self._closing:
                     await asyncio.sleep(BATCH_WAIT_S)
-                while self._queue:
+                # All that is there now, then only whole batches: what comes meanwhile would make small ones,
+                # and each costs every watcher a frame.
+                due = len(self._queue)
+                while due > 0 or self._queued_bytes >= BATCH_BYTES:
                     batch, last_seq = self._take_batch()
+                    due -= len(batch)
                     await self._deliver(redis, batch, last_seq)
+                if self._queue:
+                    self._wake.set()
             if self._archived_attempt is not None:
                 mark = f"build-archived:{self._deployment_id}:{self._archived_attempt}"
                 pipeline = redis.pipeline(transaction=False)
@@ -100,6 +109,7 @@ class RedisLive:
             size += len(self._queue[0])
             batch.append(self._queue.popleft())
             last_seq = self._last_seqs.popleft()
+        self._queued_bytes -= size
         return batch, last_seq
 
     async def _deliver(self, redis: "Redis", batch: list[str], last_seq: int) -> None:

@@ -11,6 +11,12 @@ from builder.kept import KeptLines
 from builder.masking import PrivateKeys
 from builder.text import LineReader, clean, cut
 
+WAITS = (
+    "… This log is longer than 4 MiB or 200,000 lines. The build goes on, and what it prints from here on is "
+    "shown when it ends: the last 3 MiB of it …"
+)
+"""Whoever watches must not take a log that stands still for a build that does."""
+
 
 class Phase(StrEnum):
     CLONE = "clone"
@@ -72,8 +78,8 @@ class LiveLog(Protocol):
 class BuildLog:
     """Numbers lines from ``first_seq`` up. ``mask`` is applied to whatever is written.
 
-    Lines go out live until the log is larger than its cap; from there on they wait for ``finish``,
-    which sends the part that is kept. A gap in ``seq`` is how a cut shows.
+    Lines go out live until the log is larger than its cap. Then one last line says so, and from there on
+    they wait for ``finish``, which sends the part that is kept. A gap in ``seq`` is how a cut shows.
     """
 
     def __init__(
@@ -90,6 +96,7 @@ class BuildLog:
         self._next_seq = first_seq
         self._kept = KeptLines()
         self._last_live_seq = first_seq - 1
+        self._waits = False
 
     def reader(self) -> LineReader:
         """Turns one stream of a process into lines fit for ``write``."""
@@ -103,17 +110,24 @@ class BuildLog:
         """One line in the builder's own words."""
         self.write(phase, Stream.SYSTEM, [cut(self.mask(text))])
 
-    def write(self, phase: Phase, stream: Stream, texts: list[str]) -> range:
+    def write(self, phase: Phase, stream: Stream, texts: list[str]) -> list[int]:
         """Takes lines that a ``reader`` made; returns their numbers."""
-        first = self._next_seq
+        seqs = []
         time = _now() if texts else ""
         for text in texts:
             line = Line(self._next_seq, time, stream, phase, text)
-            self._next_seq += 1
-            self._kept.add(line)
-            if not self._kept.is_cut:
-                self._send(line)
-        return range(first, self._next_seq)
+            seqs.append(line.seq)
+            self._add(line)
+            if self._kept.is_cut and not self._waits:
+                self._add(Line(self._next_seq, time, Stream.SYSTEM, phase, WAITS))
+                self._waits = True
+        return seqs
+
+    def _add(self, line: Line) -> None:
+        self._next_seq += 1
+        self._kept.add(line)
+        if not self._waits:
+            self._send(line)
 
     def finish(self) -> None:
         """Sends the kept lines that were held back. Nothing may be written after it."""

@@ -34,6 +34,7 @@ from scalemesh.lifecycle import Resources, open_resources
 from scalemesh.logs.events import Announcer
 from scalemesh.logs.follow import Logs
 from scalemesh.logs.hub import Hub
+from scalemesh.logs.looks import looks
 from scalemesh.logs.subscriber import subscriber
 from scalemesh.model import DeploymentID, SiteRoute
 from scalemesh.projects import Projects
@@ -178,7 +179,11 @@ def init_app(settings: Settings, resources: Resources, place: Place, *, alone: b
     app.on_shutdown.append(close_readers)
 
     async def follow_logs(_app: web.Application) -> AsyncIterator[None]:
-        async with subscriber(resources.listening, hub, [sites.routes]), aclosing(sites.routes):
+        async with (
+            subscriber(resources.listening, hub, [sites.routes]),
+            looks(resources.pool, resources.redis, hub),
+            aclosing(sites.routes),
+        ):
             yield
 
     async def dispatch_builds(_app: web.Application) -> AsyncIterator[None]:

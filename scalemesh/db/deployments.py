@@ -1,6 +1,6 @@
 """The deployments table, as people see it. ``db/queue.py`` has the same table as builders see it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -174,6 +174,21 @@ async def get_status(pool: Pool, deployment_id: DeploymentID) -> Status:
     if status is None:
         raise DeploymentNotFound
     return Status(status)
+
+
+async def list_statuses(pool: Pool, deployment_ids: Collection[DeploymentID]) -> dict[DeploymentID, Status]:
+    """Of those of them whose project is there, for those who were let in already."""
+    rows = await pool.fetch(
+        """
+        SELECT deployments.id, deployments.status
+        FROM deployments
+        JOIN projects ON projects.id = deployments.project_id
+        WHERE deployments.id = ANY ($1::text[])
+          AND projects.deleted_at IS NULL
+        """,
+        list(deployment_ids),
+    )
+    return {DeploymentID(row["id"]): Status(row["status"]) for row in rows}
 
 
 async def get_attempt(pool: Pool, deployment_id: DeploymentID) -> int:

@@ -1,5 +1,6 @@
 """The sessions table: what makes a cookie revocable."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from scalemesh.db.pool import Pool
@@ -31,6 +32,20 @@ async def fetch_session_user(pool: Pool, token_hash: bytes) -> User | None:
         token_hash,
     )
     return user_record(row) if row else None
+
+
+async def list_alive(pool: Pool, token_hashes: Collection[bytes]) -> set[bytes]:
+    """Those of them that have not ended."""
+    rows = await pool.fetch(
+        """
+        SELECT token_hash
+        FROM sessions
+        WHERE token_hash = ANY ($1::bytea[])
+          AND expires_at > now()
+        """,
+        list(token_hashes),
+    )
+    return {row["token_hash"] for row in rows}
 
 
 async def delete_session(pool: Pool, token_hash: bytes) -> None:

@@ -9,13 +9,26 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Any
 
 from scalemesh import keys
 from scalemesh.artifacts.store import ArtifactNotFound, ArtifactStore, ArtifactTooLarge
-from scalemesh.logs.lines import encode_json, line_from, line_shape
+from scalemesh.logs.lines import (
+    BATCH_MAX_BYTES,
+    Batch,
+    Gap,
+    Row,
+    encode_json,
+    line_from,
+    line_shape,
+    row_from,
+    with_gaps,
+)
+from scalemesh.logs.shared import Shared
 from scalemesh.model import DeploymentID, Failure, LogLine, ProjectID
 
 # The builder caps a log at 4 MiB of text and 200,000 lines; the JSON around each line is what makes
@@ -47,19 +60,67 @@ class BuildLog:
     result: BuildResult | None
 
 
+class ArchivedLog:
+    """A log object, taken apart as far as somebody has read it, once for all who read it.
+
+    So the first lines of a long one are there at once, and a thousand consoles at a build's end cost what one
+    does.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = with_gaps(_rows(data), 0)
+        self._events: list[Batch | Gap] = []
+        self._is_whole = False
+        self._damage: str | None = None
+        self._steps: Shared[int, None] = Shared()
+
+    async def read(self, after: int) -> AsyncGenerator[Batch | Gap, None]:
+        """What follows line ``after``. Raises ArchiveDamaged, where it is only damaged further on, there."""
+        index = bisect_right(self._events, after, key=attrgetter("last"))
+        while await self._reach(index):
+            rest = self._events[index].after(after)
+            index += 1
+            if rest is not None:
+                yield rest
+                # A reader that takes all it is given must not keep the loop from the others.
+                await asyncio.sleep(0)
+
+    async def _reach(self, index: int) -> bool:
+        """Whether there is an event ``index``; at most one more than have been read."""
+        if index == len(self._events) and not self._is_whole and self._damage is None:
+            # Goes on to its end where whoever asked first is gone by then.
+            await self._steps.get(index, self._step)
+        if index == len(self._events) and self._damage is not None:
+            raise ArchiveDamaged(self._damage)
+        return index < len(self._events)
+
+    async def _step(self) -> None:
+        """One batch more: a millisecond or two, for which a thread has the interpreter."""
+        try:
+            event = await asyncio.to_thread(next, self._rest, None)
+        except ArchiveDamaged as error:
+            self._damage = str(error)
+            return
+        if event is None:
+            self._is_whole = True
+        else:
+            self._events.append(event)
+
+
+async def fetch_archived_log(
+    store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID, attempt: int
+) -> ArchivedLog | None:
+    """The attempt's, to read; None where none was written yet. Raises ArchiveDamaged, StoreUnavailable."""
+    data = await _fetch(store, project_id, deployment_id, attempt)
+    return None if data is None else ArchivedLog(data)
+
+
 async def fetch_build_log(
     store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID, attempt: int
 ) -> BuildLog | None:
-    """The attempt's; None where none was written yet. Raises ArchiveDamaged, StoreUnavailable."""
-    try:
-        data = await store.read(
-            keys.build_log(project_id, deployment_id, attempt), max_bytes=MAX_ARCHIVE_BYTES
-        )
-    except ArtifactNotFound:
-        return None
-    except ArtifactTooLarge as error:
-        raise ArchiveDamaged(str(error)) from error
-    return await asyncio.to_thread(_decode, data)
+    """The same as a whole, result and all."""
+    data = await _fetch(store, project_id, deployment_id, attempt)
+    return None if data is None else await asyncio.to_thread(_decode, data)
 
 
 async def write_build_log(
@@ -79,20 +140,68 @@ async def write_whole_build_log(
         await write_build_log(store, project_id, deployment_id, 1, log)
 
 
-def _decode(data: bytes) -> BuildLog:
+async def _fetch(
+    store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID, attempt: int
+) -> bytes | None:
+    key = keys.build_log(project_id, deployment_id, attempt)
+    try:
+        return await store.read(key, max_bytes=MAX_ARCHIVE_BYTES)
+    except ArtifactNotFound:
+        return None
+    except ArtifactTooLarge as error:
+        raise ArchiveDamaged(str(error)) from error
+
+
+def _events(data: bytes) -> Iterator[dict[str, Any]]:
+    """Raises ArchiveDamaged."""
     if not data:  # which gzip takes for an empty file
         raise ArchiveDamaged("the object is empty")
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            for rows in _together(file):
+                # One call for many takes half the time of one for each.
+                yield from json.loads(f"[{b','.join(rows).decode()}]")
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise ArchiveDamaged(str(error)) from error
+
+
+def _together(file: gzip.GzipFile) -> Iterator[list[bytes]]:
+    """Its rows, about as many at a time as a batch has. Raises ArchiveDamaged."""
+    rows: list[bytes] = []
+    size, left = 0, MAX_ARCHIVE_BYTES
+    while row := file.readline(left + 1):
+        rows.append(row)
+        size += len(row)
+        left -= len(row)
+        if left < 0:
+            raise ArchiveDamaged("the log is longer than any that a builder writes")
+        if size >= BATCH_MAX_BYTES:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
+
+
+def _rows(data: bytes) -> Iterator[Row]:
+    """Of the lines alone. Raises ArchiveDamaged."""
+    try:
+        for event in _events(data):
+            if event["type"] == "line":
+                yield row_from(event)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArchiveDamaged(str(error)) from error
+
+
+def _decode(data: bytes) -> BuildLog:
     lines: list[LogLine] = []
     result = None
     try:
-        with gzip.open(io.BytesIO(data)) as file:
-            for row in file.read(MAX_ARCHIVE_BYTES).splitlines():
-                event = json.loads(row)
-                if event["type"] == "line":
-                    lines.append(line_from(event))
-                elif event["type"] == "result":
-                    result = _result_from(event)
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
+        for event in _events(data):
+            if event["type"] == "line":
+                lines.append(line_from(event))
+            elif event["type"] == "result":
+                result = _result_from(event)
+    except (ValueError, KeyError, TypeError) as error:
         raise ArchiveDamaged(str(error)) from error
     return BuildLog(lines, result)
 

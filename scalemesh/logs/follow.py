@@ -1,29 +1,25 @@
 """A deployment's log for one reader: what was, what comes, and the end; each line once, in order."""
 
-import asyncio
 import logging
-from bisect import bisect_right
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from operator import attrgetter
+from weakref import WeakValueDictionary
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from scalemesh.artifacts.store import ArtifactStore
 from scalemesh.db import deployments, sessions
-from scalemesh.db.pool import UNAVAILABLE, Pool
-from scalemesh.logs.archive import ArchiveDamaged, BuildLog, fetch_build_log
+from scalemesh.db.pool import Pool
+from scalemesh.logs.archive import ArchiveDamaged, ArchivedLog, fetch_archived_log
 from scalemesh.logs.hub import Hub, Item, Resync, Watch, WatchEnded
-from scalemesh.logs.lines import Batch, Gap, with_gaps
+from scalemesh.logs.lines import Batch, Gap, row_from, with_gaps
+from scalemesh.logs.shared import Shared
 from scalemesh.logs.stream import last_seq, read_page
 from scalemesh.model import DeploymentID, ProjectID, Status
 
 logger = logging.getLogger(__name__)
-
-# Events are hints; a reader asks Postgres and the stream this often, however much it hears.
-LOOK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,7 @@ async def up_to(events: AsyncGenerator[Event, None], last: int) -> AsyncGenerato
             if isinstance(event, Gap):
                 yield Gap(event.first, min(event.last, last))
             else:
-                yield Batch([line for line in event.lines if line.seq <= last])
+                yield event.up_to(last)
             return
 
 
@@ -54,7 +50,10 @@ class Logs:
         self._redis = redis
         self._store = store
         self._hub = hub
-        self._archives: dict[DeploymentID, asyncio.Task[BuildLog | None]] = {}
+        self._fetches: Shared[DeploymentID, ArchivedLog | None] = Shared()
+        # Those that somebody reads; each is gone with its last reader.
+        self._archives: WeakValueDictionary[DeploymentID, ArchivedLog] = WeakValueDictionary()
+        self._pages: Shared[tuple[DeploymentID, int, int], Sequence[Batch | Gap]] = Shared()
 
     async def read(
         self, project_id: ProjectID, deployment_id: DeploymentID, *, after: int
@@ -72,59 +71,48 @@ class Logs:
     async def follow(self, watch: Watch, *, after: int) -> AsyncGenerator[Event, None]:
         """The status and the same, then each line as it comes, until End.
 
+        Batches that ``watch.offer`` takes are not among the events: its client has them already.
         Raises LogClientTooSlow, WatchEnded, DeploymentNotFound, StoreUnavailable, ArchiveDamaged, RedisError
         (only where nothing but Redis has the end), and at the start what asyncpg does.
         """
-        now = asyncio.get_running_loop().time
+        watch.cursor = after
         with self._hub.watch(watch):
             # The queue fills from here on, so whatever is read next overlaps it and nothing falls between.
+            status = watch.status = await self._admit(watch)
+            yield status
             item: Item = Resync()
-            status, cursor = None, after
             while True:
-                if isinstance(item, Resync):
-                    current = await self._look(watch, status)
-                    look_at = now() + LOOK_S
-                elif isinstance(item, Status):
-                    current = item
-                if current is not status:
-                    status = current
+                if isinstance(item, Status) and item is not status:
+                    status = watch.status = item
                     yield status
-                if isinstance(item, Batch) and item.first == cursor + 1 and not status.is_final:
+                if isinstance(item, Batch) and item.first == watch.cursor + 1:
                     # Nearly always; what follows does the same for it with three generators.
-                    cursor = item.last
+                    watch.cursor = item.last
                     yield item
                 else:
-                    async with aclosing(self._new(watch, item, cursor, status)) as events:
+                    async with aclosing(self._new(watch, item, status)) as events:
                         async for event in events:
                             watch.check()
-                            cursor = event.last
+                            watch.cursor = event.last
                             yield event
                 if status.is_final:
                     break
-                item = await watch.next(look_at - now())
+                item = await watch.next()
             yield End(status)
 
-    async def _look(self, watch: Watch, known: Status | None) -> Status:
-        """The status now, or the one that is known where Postgres is away."""
-        try:
-            if await sessions.fetch_session_user(self._pool, bytes.fromhex(watch.session)) is None:
-                raise WatchEnded
-            deployment = await deployments.get_deployment(self._pool, watch.deployment_id, watch.user_id)
-        except UNAVAILABLE as error:
-            if known is None:
-                raise
-            logger.warning("the status of %s can't be read now: %s", watch.deployment_id, error)
-            return known
+    async def _admit(self, watch: Watch) -> Status:
+        """Whatever is announced from now on the watch hears; this is what came before."""
+        if await sessions.fetch_session_user(self._pool, bytes.fromhex(watch.session)) is None:
+            raise WatchEnded
+        deployment = await deployments.get_deployment(self._pool, watch.deployment_id, watch.user_id)
         return deployment.status
 
-    async def _new(
-        self, watch: Watch, item: Item, cursor: int, status: Status
-    ) -> AsyncGenerator[Batch | Gap, None]:
-        """What ``item`` means for a reader that has every line up to ``cursor``."""
+    async def _new(self, watch: Watch, item: Item, status: Status) -> AsyncGenerator[Batch | Gap, None]:
+        """What ``item`` means for a reader that has every line up to the cursor."""
         if status.is_final or isinstance(item, Resync):
-            events = self._stored(watch.project_id, watch.deployment_id, cursor, status)
+            events = self._stored(watch.project_id, watch.deployment_id, watch.cursor, status)
         elif isinstance(item, Batch):
-            events = self._fitting(watch.deployment_id, item, cursor)
+            events = self._fitting(watch.deployment_id, item, watch.cursor)
         else:
             return
         try:
@@ -142,13 +130,13 @@ class Logs:
     ) -> AsyncGenerator[Batch | Gap, None]:
         """The batch, after what the stream has between ``cursor`` and it."""
         while batch.first > cursor + 1:
-            lines = await read_page(self._redis, deployment_id, cursor, upto=batch.first - 1)
-            if not lines:
+            page = await self._page(deployment_id, cursor, batch.first - 1)
+            if not page:
                 yield Gap(cursor + 1, batch.first - 1)
                 break
-            for event in with_gaps(lines, cursor):
+            for event in page:
                 yield event
-            cursor = lines[-1].seq
+            cursor = page[-1].last
         rest = batch.after(cursor)
         if rest is not None:
             yield rest
@@ -157,45 +145,49 @@ class Logs:
         self, project_id: ProjectID, deployment_id: DeploymentID, cursor: int, status: Status
     ) -> AsyncGenerator[Batch | Gap, None]:
         """From the archive once the build has ended, from the stream before that and where there is none."""
-        log = await self._archived(project_id, deployment_id) if status.is_final else None
-        if log is not None:
-            start = bisect_right(log.lines, cursor, key=attrgetter("seq"))
-            for event in with_gaps(log.lines[start:], cursor):
-                yield event
-                # A reader that takes all it is given must not keep the loop from the others.
-                await asyncio.sleep(0)
-            return
+        damage: ArchiveDamaged | None = None
+        if status.is_final:
+            try:
+                log = await self._archived(project_id, deployment_id)
+                if log is not None:
+                    async with aclosing(log.read(cursor)) as events:
+                        async for event in events:
+                            cursor = event.last
+                            yield event
+                    return
+            except ArchiveDamaged as error:
+                damage = error
         # As far as the stream is now: what comes meanwhile comes through the queue, which must not fill.
         last = await last_seq(self._redis, deployment_id)
-        while cursor < last and (lines := await read_page(self._redis, deployment_id, cursor)):
-            for event in with_gaps(lines, cursor):
+        if damage is not None:
+            if not last:
+                raise damage
+            logger.error("the archived log of %s is damaged (%s); its stream is read", deployment_id, damage)
+        while cursor < last and (page := await self._page(deployment_id, cursor, last)):
+            for event in page:
                 yield event
-            cursor = lines[-1].seq
+            cursor = page[-1].last
 
-    async def _archived(self, project_id: ProjectID, deployment_id: DeploymentID) -> BuildLog | None:
-        """One read for all who ask meanwhile: every console of a build asks at its end.
+    async def _page(self, deployment_id: DeploymentID, cursor: int, upto: int) -> Sequence[Batch | Gap]:
+        """What the stream has next after ``cursor``, in batches that end with ``upto``; empty: nothing.
 
-        None where there is none, or a damaged one and a stream.
+        Whoever lacks the same lines as others shares the read, and the batches too.
         """
-        reading = self._archives.get(deployment_id)
-        if reading is None:
-            reading = asyncio.create_task(self._fetch_archived(project_id, deployment_id))
-            self._archives[deployment_id] = reading
 
-            def forget(done: asyncio.Task[BuildLog | None]) -> None:
-                del self._archives[deployment_id]
-                if not done.cancelled():
-                    done.exception()  # those who wait get it; where all have left it is nobody's
+        async def read() -> Sequence[Batch | Gap]:
+            shapes = await read_page(self._redis, deployment_id, cursor, upto=upto)
+            return list(with_gaps(map(row_from, shapes), cursor))
 
-            reading.add_done_callback(forget)
-        try:
-            return await asyncio.shield(reading)
-        except ArchiveDamaged:
-            if not await last_seq(self._redis, deployment_id):
-                raise
-            logger.exception("the archived log of %s is damaged; its stream is read", deployment_id)
-            return None
+        return await self._pages.get((deployment_id, cursor, upto), read)
 
-    async def _fetch_archived(self, project_id: ProjectID, deployment_id: DeploymentID) -> BuildLog | None:
-        attempt = await deployments.get_attempt(self._pool, deployment_id)
-        return await fetch_build_log(self._store, project_id, deployment_id, attempt)
+    async def _archived(self, project_id: ProjectID, deployment_id: DeploymentID) -> ArchivedLog | None:
+        """The one that somebody reads already, or a fetch for all who ask meanwhile."""
+
+        async def fetch() -> ArchivedLog | None:
+            attempt = await deployments.get_attempt(self._pool, deployment_id)
+            return await fetch_archived_log(self._store, project_id, deployment_id, attempt)
+
+        log = self._archives.get(deployment_id) or await self._fetches.get(deployment_id, fetch)
+        if log is not None:
+            self._archives[deployment_id] = log
+        return log

@@ -1,4 +1,4 @@
-"""What this process has open: each watcher's bounded queue, fed by the subscriber."""
+"""What this process has open: each watcher, fed by the subscriber."""
 
 import asyncio
 from collections import defaultdict, deque
@@ -33,7 +33,13 @@ Item = Batch | Status | Resync
 
 
 class Watch:
-    """One reader of one deployment's log. ``session`` is its token's hash in hex."""
+    """One reader of one deployment's log. ``session`` is its token's hash in hex.
+
+    ``cursor`` is the last line that the reader has, ``status`` the last that it was told; whoever reads the
+    items keeps both. ``offer(batch)`` gives the reader's client a batch at once or refuses it. A reader that
+    waits for the very batch that comes is offered it, and need not wake: for a thousand watchers of a build
+    that is most of what they cost. What is refused goes through the queue like everything else.
+    """
 
     def __init__(
         self, deployment_id: DeploymentID, project_id: ProjectID, user_id: UserID, session: str
@@ -42,44 +48,39 @@ class Watch:
         self.project_id = project_id
         self.user_id = user_id
         self.session = session
+        self.cursor = 0
+        self.status: Status | None = None
+        self.offer: Callable[[Batch], bool] = _refuse
         self._queue: deque[Item] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._resyncs = False
         self._broken: Exception | None = None
 
     def check(self) -> None:
-        """Raises LogClientTooSlow where the queue overflowed, WatchEnded."""
+        """Raises LogClientTooSlow where the queue overflowed, or with what the watch was ended."""
         if self._broken is not None:
             raise self._broken
 
-    async def next(self, timeout_s: float) -> Item:
-        """The next item; a Resync where nothing came for ``timeout_s``. Raises as ``check`` does."""
+    async def next(self) -> Item:
+        """The next item, for a reader that has sent all before it. Raises as ``check`` does."""
         self.check()
-        if timeout_s <= 0:
-            return Resync()
         if not self._queue:
-            await self._wait(timeout_s)
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
             self.check()
-        if not self._queue:
-            return Resync()
         item = self._queue.popleft()
         self._resyncs = self._resyncs and not isinstance(item, Resync)
         return item
 
-    async def _wait(self, timeout_s: float) -> None:
-        """For the next item or the end of the time. A thousand watchers do this for each batch."""
-        loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
-        timer = loop.call_later(timeout_s, self._wake)
-        try:
-            await self._waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+    def publish(self, batch: Batch) -> None:
+        waits = self._waiter is not None and not self._waiter.done()
+        if waits and batch.first == self.cursor + 1 and self.offer(batch):
+            self.cursor = batch.last
+        else:
+            self.put(batch)
 
     def put(self, item: Item) -> None:
         """Never waits: a full queue ends the watch, and no line is silently missing."""
@@ -87,9 +88,9 @@ class Watch:
             return
         if len(self._queue) < QUEUE_MAX_ITEMS:
             self._queue.append(item)
+            self._wake()
         else:
-            self._broken = LogClientTooSlow("The log came faster than it was read.")
-        self._wake()
+            self.end(LogClientTooSlow("The log came faster than it was read."))
 
     def resync(self) -> None:
         """One that waits already will do: it is acted on later than what asks for another."""
@@ -97,9 +98,17 @@ class Watch:
             self._resyncs = True
             self.put(Resync())
 
-    def end(self) -> None:
-        self._broken = WatchEnded()
+    def end(self, error: Exception) -> None:
+        self._broken = error
         self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _refuse(_batch: Batch) -> bool:
+    return False
 
 
 def _discard(watches: dict[K, set[Watch]], key: K, watch: Watch) -> bool:
@@ -126,6 +135,11 @@ class Hub:
         """Those that have a watcher."""
         return set(self._by_channel)
 
+    @property
+    def watches(self) -> list[Watch]:
+        """Those that are open now."""
+        return [watch for watches in self._watches.values() for watch in watches]
+
     @contextmanager
     def watch(self, watch: Watch) -> Iterator[Watch]:
         channel = keys.log_channel(watch.project_id)
@@ -142,9 +156,9 @@ class Hub:
 
     def publish(self, deployment_id: DeploymentID, batch: Batch) -> None:
         watches = self._watches.get(deployment_id, ())
-        self.lines += len(batch.lines) * len(watches)
+        self.lines += len(batch.rows) * len(watches)
         for watch in watches:
-            watch.put(batch)
+            watch.publish(batch)
 
     def handle(self, event: Event) -> None:
         match event:
@@ -152,16 +166,14 @@ class Hub:
                 for watch in self._watches.get(event.deployment_id, ()):
                     watch.put(event.status)
             case SessionEnded():
-                for watches in self._watches.values():
-                    for watch in watches:
-                        if watch.user_id == event.user_id and event.session in (None, watch.session):
-                            watch.end()
+                for watch in self.watches:
+                    if watch.user_id == event.user_id and event.session in (None, watch.session):
+                        watch.end(WatchEnded())
 
     def resync(self) -> None:
         """The subscriber was away for a while."""
-        for watches in self._watches.values():
-            for watch in watches:
-                watch.resync()
+        for watch in self.watches:
+            watch.resync()
 
     def resync_channel(self, channel: str) -> None:
         for watch in self._by_channel.get(channel, ()):

@@ -6,8 +6,9 @@ An entry holds a batch (``lines``: a JSON array) and has the id ``{seq of its la
 
 import asyncio
 import json
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -31,8 +32,8 @@ _BLOCK_S = 1
 
 async def read_page(
     redis: Redis, deployment_id: DeploymentID, after: int, *, upto: int | None = None
-) -> list[LogLine]:
-    """The lines that come next after line ``after``, in order; empty where there are no more.
+) -> list[dict[str, Any]]:
+    """The lines that come next after line ``after``, in order, as JSON has them; empty: there are no more.
 
     ``upto`` leaves out the batches that end after that line.
     """
@@ -45,25 +46,38 @@ async def read_page(
             count=PAGE_ENTRIES,
         ),
     )
-    lines: list[LogLine] = []
+    shapes: list[dict[str, Any]] = []
     for _, fields in entries:
-        lines += (line_from(data) for data in json.loads(fields[b"lines"]))
-    return [line for line in lines if line.seq > after]
+        shapes += json.loads(fields[b"lines"])
+    return [shape for shape in shapes if int(shape["seq"]) > after]
 
 
 async def read_lines(redis: Redis, deployment_id: DeploymentID, after: int) -> list[LogLine]:
     """Every line after ``after`` that the stream has. At most the log's cap, a few MiB."""
     lines: list[LogLine] = []
     while page := await read_page(redis, deployment_id, after):
-        lines += page
-        after = page[-1].seq
+        lines += map(line_from, page)
+        after = lines[-1].seq
     return lines
 
 
 async def last_seq(redis: Redis, deployment_id: DeploymentID) -> int:
     """The number of the newest line; 0 where there is none."""
-    entries = cast(Entries, await redis.xrevrange(keys.log_stream(deployment_id), count=1))
+    return _last_of(cast(Entries, await redis.xrevrange(keys.log_stream(deployment_id), count=1)))
+
+
+def _last_of(entries: Entries) -> int:
     return int(entries[0][0].split(b"-")[0]) if entries else 0
+
+
+async def last_seqs(redis: Redis, deployment_ids: Iterable[DeploymentID]) -> dict[DeploymentID, int]:
+    """The same of many, in one round trip."""
+    ids = list(deployment_ids)
+    async with redis.pipeline(transaction=False) as pipeline:
+        for deployment_id in ids:
+            pipeline.xrevrange(keys.log_stream(deployment_id), count=1)
+        newest = cast(list[Entries], await pipeline.execute())
+    return {each: _last_of(entries) for each, entries in zip(ids, newest, strict=True)}
 
 
 async def append_line(

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from scalemesh import keys
 from scalemesh.logs import events
 from scalemesh.logs.hub import Hub
-from scalemesh.logs.lines import Batch, line_from, with_gaps
+from scalemesh.logs.lines import Batch, row_from, with_gaps
 from scalemesh.model import DeploymentID
 from scalemesh.tasks import end_tasks
 
@@ -132,9 +132,9 @@ class Subscriber:
                 return
             message = json.loads(data)
             deployment_id = DeploymentID(message["deploymentID"])
-            lines = [line_from(line) for line in message["lines"]]
+            rows = [row_from(line) for line in message["lines"]]
             # Where the log's limit cut it, the builder's batch goes over the cut.
-            for piece in with_gaps(lines, lines[0].seq - 1):
+            for piece in with_gaps(rows, rows[0][0] - 1):
                 if isinstance(piece, Batch):
                     self._hub.publish(deployment_id, piece)
         except (ValueError, KeyError, TypeError, IndexError) as error:

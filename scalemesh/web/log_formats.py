@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 from scalemesh.logs.follow import End, Event
-from scalemesh.logs.lines import Batch, Gap, encode_json, line_shape
+from scalemesh.logs.lines import Batch, Gap
 from scalemesh.model import Status
 
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
@@ -30,11 +30,11 @@ class Format(StrEnum):
         return _ENCODERS[self](event)
 
 
-def as_frame(event: Event) -> bytes:
-    """The WebSocket's: one JSON object."""
+def as_json(event: Event) -> bytes:
+    """The payload of a WebSocket's frame: one JSON object."""
     match event:
         case Batch():
-            return event.frame
+            return event.shape
         case Gap():
             shape: dict[str, object] = {"type": "gap", "from": event.first, "to": event.last}
         case End():
@@ -53,22 +53,21 @@ def as_server_sent(event: Event) -> bytes:
             mark = f"id: {ENDED_ID}\n".encode()
         case Status():
             mark = b""
-    return b"%bdata: %b\n\n" % (mark, as_frame(event))
+    return b"%bdata: %b\n\n" % (mark, as_json(event))
 
 
 def as_ndjson(event: Event) -> bytes:
     """An object for each line of the log, and for each other event."""
     if isinstance(event, Batch):
-        rows = [encode_json({"type": "line", **line_shape(line)}) + "\n" for line in event.lines]
-        return "".join(rows).encode()
-    return as_frame(event) + b"\n"
+        return b"".join(b'{"type":"line",' + row[1:] + b"\n" for row in event.rows)
+    return as_json(event) + b"\n"
 
 
 def as_text(event: Event) -> bytes:
     """The lines alone, without colours."""
     match event:
         case Batch():
-            return "".join(_COLOUR.sub("", line.text) + "\n" for line in event.lines).encode()
+            return "".join(_COLOUR.sub("", text) + "\n" for text in event.texts).encode(errors="replace")
         case Gap():
             return f"[lines {event.first} to {event.last} were left out]\n".encode()
         case _:

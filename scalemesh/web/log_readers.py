@@ -16,15 +16,16 @@ from scalemesh.db.pool import UNAVAILABLE
 from scalemesh.errors import DeploymentNotFound, LogClientTooSlow
 from scalemesh.logs.follow import Event
 from scalemesh.logs.hub import WatchEnded
+from scalemesh.logs.lines import Batch
 from scalemesh.tasks import end_tasks
-from scalemesh.web.log_formats import Format, as_frame
+from scalemesh.web.log_formats import Format, as_json
 
 logger = logging.getLogger(__name__)
 
 # A client that takes nothing for this long is not reading; it may come back with after=SEQ.
 SEND_TIMEOUT_S = 8.0
-# A buffer that was empty takes this much without making its writer wait: half of where transports begin to.
-_AT_ONCE_BYTES = 32 * 1024
+# Up to here a transport's buffer takes what it is given without making its writer wait.
+_AT_ONCE_BYTES = 64 * 1024
 # What a closing socket has not taken by then, the close frame too, it never will.
 CLOSE_TIMEOUT_S = 1.5
 # What the kernel may hold for a client that reads slowly or not at all. Its own choice is several MiB, behind
@@ -60,8 +61,8 @@ class Reader(Protocol):
     async def send(self, event: Event) -> None:
         """Raises TimeoutError where the client takes nothing, ConnectionError where it has left."""
 
-    async def left(self) -> None:
-        """Returns once the client has left."""
+    async def left(self) -> Ending:
+        """Returns once the client has left or is taken for one that has; with what to close."""
 
     async def close(self, ending: Ending) -> None:
         """In bounded time, whatever the client does. ``left`` must not be running."""
@@ -96,32 +97,42 @@ class SocketReader:
         await socket.prepare(request)
         return socket, cls(socket, request.transport) if request.transport is not None else None
 
+    def offer(self, batch: Batch) -> bool:
+        """Sends it where the client keeps up; False where it has to wait for it to take what was sent before.
+
+        The same bytes go to all who watch a build, straight to the transport: no task wakes for it.
+        """
+        held = self._transport.get_write_buffer_size()
+        if held + len(batch.frame) > _AT_ONCE_BYTES or self._transport.is_closing():
+            return False
+        self._transport.write(batch.frame)
+        return True
+
     async def send(self, event: Event) -> None:
-        frame = as_frame(event)
-        if len(frame) <= _AT_ONCE_BYTES and not self._transport.get_write_buffer_size():
-            # This does not wait, and a timer for each frame of each console costs as much as sending it.
-            await self._socket.send_frame(frame, WSMsgType.TEXT)
+        if isinstance(event, Batch) and self.offer(event):
             return
         async with asyncio.timeout(SEND_TIMEOUT_S):
-            await self._socket.send_frame(frame, WSMsgType.TEXT)
+            await self._socket.send_frame(as_json(event), WSMsgType.TEXT)
 
-    async def left(self) -> None:
+    async def left(self) -> Ending:
         unanswered = 0
-        while True:
-            try:
-                message = await self._socket.receive(timeout=PING_S)
-            except TimeoutError:
-                if unanswered == _UNANSWERED_MAX:
-                    return
-                unanswered += 1
-                await self._socket.ping()
-                continue
-            # Whatever it says is an answer; otherwise it has nothing to say.
-            unanswered = 0
-            if message.type is WSMsgType.PING:
-                await self._socket.pong(message.data)
-            elif message.type in _OVER:
-                return
+        try:
+            while unanswered <= _UNANSWERED_MAX:
+                try:
+                    message = await self._socket.receive(timeout=PING_S)
+                except TimeoutError:
+                    unanswered += 1
+                    await self._socket.ping()
+                    continue
+                # Whatever it says is an answer; otherwise it has nothing to say.
+                unanswered = 0
+                if message.type is WSMsgType.PING:
+                    await self._socket.pong(message.data)
+                elif message.type in _OVER:
+                    return Ending(WSCloseCode.OK)
+        except ConnectionError:
+            return Ending(WSCloseCode.OK)
+        return Ending(WSCloseCode.TRY_AGAIN_LATER, "pings are not answered")
 
     async def close(self, ending: Ending) -> None:
         # A connection with unsent data would end only once its client has taken them.
@@ -144,14 +155,15 @@ class BodyReader:
     async def send(self, event: Event) -> None:
         await self._write(self._form.encoded(event))
 
-    async def left(self) -> None:
+    async def left(self) -> Ending:
         while (transport := self._request.transport) is not None and not transport.is_closing():
             await asyncio.sleep(_LOOK_S)
             if self._form is Format.EVENTS and _now() - self._sent_at >= HEARTBEAT_S:
                 try:
                     await self._write(b":\n\n")
                 except (TimeoutError, ConnectionError):
-                    return
+                    break
+        return Ending(WSCloseCode.GOING_AWAY, "the client has left")
 
     async def close(self, ending: Ending) -> None:
         if ending.code is WSCloseCode.OK:
@@ -182,20 +194,19 @@ class BodyReader:
 async def attend(readers: Readers, reader: Reader, events: AsyncGenerator[Event, None], name: str) -> None:
     """Sends ``events`` until they end, the client leaves or the server stops; then closes the reader."""
     sending = asyncio.create_task(deliver(reader, events), name=name)
-    others = [
-        asyncio.create_task(reader.left(), name=f"{name}: left"),
-        asyncio.create_task(reader.stopping.wait(), name=f"{name}: stop"),
-    ]
+    leaving = asyncio.create_task(reader.left(), name=f"{name}: left")
+    stopping = asyncio.create_task(reader.stopping.wait(), name=f"{name}: stop")
+    ending = Ending(WSCloseCode.GOING_AWAY, "the server restarts")
     readers.add(reader)
     try:
-        await asyncio.wait([sending, *others], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([sending, leaving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for over in (sending, leaving):
+            if over.done():
+                ending = over.result()
+                break
     finally:
         readers.discard(reader)
-        if sending.done() and not sending.cancelled():
-            ending = sending.result()
-        else:
-            ending = Ending(WSCloseCode.GOING_AWAY, "the server restarts")
-        await end_tasks(sending, *others)
+        await end_tasks(sending, leaving, stopping)
         await reader.close(ending)
 
 

@@ -45,7 +45,7 @@ async def read(request: web.Request) -> web.StreamResponse:
     if follows:
         sessions.check_origin(request)
         response.headers["X-Accel-Buffering"] = "no"  # nginx, and whoever speaks its language
-        events = await _follow(request, view, lines)
+        events = _follow(request, await _watch(request, view), lines)
     else:
         events = request.app[SERVICES].logs.read(view.project.id, view.deployment.id, after=lines.after)
         events = events if lines.upto is None else up_to(events, lines.upto)
@@ -69,16 +69,23 @@ async def live(request: web.Request) -> web.StreamResponse:
     """The log's frames until its end. Closes 1000 at the end, 1013 on a client that is too slow."""
     sessions.check_origin(request, required=True)
     view = await _deployment(request)
-    events = await _follow(request, view, _range(request))
+    lines = _range(request)
+    watch = await _watch(request, view)
+    events = _follow(request, watch, lines)
     socket, reader = await SocketReader.open(request)
     if reader is not None:
+        if lines.upto is None:
+            watch.offer = reader.offer
         await attend(request.app[READERS], reader, events, f"log of {view.deployment.id}")
     return socket
 
 
-async def _follow(request: web.Request, view: DeploymentView, lines: Range) -> AsyncGenerator[Event, None]:
+async def _watch(request: web.Request, view: DeploymentView) -> Watch:
     user = await sessions.get_user(request)
-    watch = Watch(view.deployment.id, view.project.id, user.id, await sessions.session_hash(request))
+    return Watch(view.deployment.id, view.project.id, user.id, await sessions.session_hash(request))
+
+
+def _follow(request: web.Request, watch: Watch, lines: Range) -> AsyncGenerator[Event, None]:
     events = request.app[SERVICES].logs.follow(watch, after=lines.after)
     return events if lines.upto is None else up_to(events, lines.upto)
 

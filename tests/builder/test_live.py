@@ -63,6 +63,8 @@ async def test_a_build_succeeds_without_its_redis(
     built = await builder.run(url, REDIS_URL=valkey.url)
     assert built.exit == 0
     assert "Published 1 file" in built.text
+    lines = built.records[:-1]
+    assert [line["seq"] for line in lines] == list(range(1, len(lines) + 1))
 
 
 async def test_a_batch_that_is_there_already_is_no_error(

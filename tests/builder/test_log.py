@@ -2,7 +2,7 @@ import itertools
 import json
 
 from builder.kept import HEAD_BYTES, HEAD_LINES, TAIL_BYTES, TAIL_LINES
-from builder.log import BuildLog, Line, Phase, Stream
+from builder.log import WAITS, BuildLog, Line, Phase, Stream
 
 
 class Collected:
@@ -92,9 +92,35 @@ def test_a_viewer_sees_each_line_once_in_order_and_the_end() -> None:
     assert kept - set(seqs) == set()
 
 
+def test_a_viewer_is_told_once_that_what_follows_is_shown_at_the_end() -> None:
+    live = Collected()
+    log = make_log(live)
+    write(log, 9_000, "x" * 1000)
+    told = [line for line in live.lines if line.text == WAITS]
+    assert told == live.lines[-1:]
+    before = len(live.lines)
+    write(log, 1_000, "y" * 1000)
+    log.say(Phase.BUILD, "the end")
+    assert len(live.lines) == before
+    log.finish()
+    assert [line.text for line in live.lines[before:]].count(WAITS) == 0
+    # By then it has left the log with the lines around it, and the marker alone says what was cut.
+    assert WAITS not in [line.text for line in log.lines()]
+
+
 def test_a_log_that_is_cut_a_little_needs_no_gap_for_its_viewer() -> None:
     live = Collected()
     log = make_log(live)
     write(log, 4_200, "x" * 1000)
     log.finish()
-    assert [line.seq for line in live.lines] == list(range(1, 4_201))
+    assert [line.seq for line in live.lines] == list(range(1, 4_202))
+
+
+def test_lines_are_told_by_their_numbers_where_the_builder_says_something_between_them() -> None:
+    live = Collected()
+    log = make_log(live)
+    seqs = log.write(Phase.BUILD, Stream.STDOUT, [f"{number} ".ljust(1000, "x") for number in range(4_300)])
+    log.finish()
+    texts = {line.seq: line.text for line in live.lines}
+    assert [texts[seq].split(" ")[0] for seq in seqs] == [str(number) for number in range(4_300)]
+    assert WAITS in texts.values()

@@ -1,7 +1,7 @@
 """A deployment that is being built, where the test is both its worker and its builder."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from pathlib import Path
@@ -14,7 +14,7 @@ from scalemesh.artifacts import DirectoryStore
 from scalemesh.artifacts.store import ArtifactStore
 from scalemesh.logs.archive import BuildLog, write_build_log
 from scalemesh.logs.events import Announcer, StatusChanged
-from scalemesh.logs.lines import line_shape
+from scalemesh.logs.lines import Batch, Row, line_shape, row_from
 from scalemesh.model import DeploymentID, LogLine, ProjectID, Status
 
 
@@ -31,6 +31,14 @@ def lines(first: int, last: int) -> list[LogLine]:
 def long_line(seq: int) -> LogLine:
     """Of 8,000 bytes."""
     return line(seq, f"{seq} ".ljust(8000, "x"))
+
+
+def rows_of(lines: Iterable[LogLine]) -> list[Row]:
+    return [row_from(line_shape(each)) for each in lines]
+
+
+def batch_of(consecutive: Sequence[LogLine]) -> Batch:
+    return Batch(consecutive[0].seq, tuple(row for _, row in rows_of(consecutive)))
 
 
 class Build:

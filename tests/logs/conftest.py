@@ -13,8 +13,10 @@ from scalemesh.auth.tokens import new_token, token_hash
 from scalemesh.db import projects, sessions, users
 from scalemesh.db.pool import Pool, open_pool
 from scalemesh.embedded import embedded_valkey, hold_data_dir
+from scalemesh.logs import looks as looking
 from scalemesh.logs.follow import Logs
 from scalemesh.logs.hub import Hub, Watch
+from scalemesh.logs.looks import looks
 from scalemesh.logs.subscriber import subscriber
 from scalemesh.model import BuildSettings, ProjectID, User, UserID
 from tests.logs.build import Build, building
@@ -88,12 +90,16 @@ class Room:
 
 
 @pytest.fixture
-async def room(pool: Pool, redis: Redis, redis_url: str, owner: Owner, build: Build) -> AsyncIterator[Room]:
+async def room(
+    pool: Pool, redis: Redis, redis_url: str, owner: Owner, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Room]:
+    monkeypatch.setattr(looking, "LOOK_S", 0.1)
     hub = Hub()
     logs = Logs(pool, redis, build.store, hub)
     async with (
         Redis.from_url(redis_url, client_name=LISTENING, socket_timeout=None) as listening,
         subscriber(listening, hub),
+        looks(pool, redis, hub),
     ):
         yield Room(hub, logs, owner, build)
 

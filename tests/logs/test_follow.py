@@ -1,6 +1,7 @@
 """A reader gets each line once, in order, whatever happens between the builder and it."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -19,21 +20,22 @@ from scalemesh.db import projects, sessions
 from scalemesh.db.pool import Pool
 from scalemesh.errors import DeploymentNotFound, LogClientTooSlow
 from scalemesh.logs import follow
-from scalemesh.logs.archive import ArchiveDamaged, BuildLog, fetch_build_log
-from scalemesh.logs.events import Announcer, SessionEnded
+from scalemesh.logs.archive import ArchiveDamaged, ArchivedLog, fetch_archived_log
 from scalemesh.logs.follow import End, Event, Logs
 from scalemesh.logs.hub import QUEUE_MAX_ITEMS, Hub, WatchEnded
 from scalemesh.logs.lines import Batch, Gap
+from scalemesh.logs.looks import looks
 from scalemesh.logs.stream import last_seq
 from scalemesh.logs.subscriber import subscriber
 from scalemesh.model import Status
-from tests.logs.build import Build, line, lines
+from tests.logs.build import Build, batch_of, line, lines
 from tests.logs.conftest import LISTENING, OwnValkey, Room, kill_clients
 from tests.parts.server import eventually
 
 
 def seqs(events: Sequence[Event]) -> list[int]:
-    return [each.seq for event in events if isinstance(event, Batch) for each in event.lines]
+    rows = [row for event in events if isinstance(event, Batch) for row in event.rows]
+    return [json.loads(row)["seq"] for row in rows]
 
 
 async def take(events: AsyncGenerator[Event, None], count: int) -> list[int]:
@@ -63,14 +65,14 @@ async def following(room: Room, after: int = 0) -> AsyncIterator[AsyncGenerator[
 async def test_what_was_what_comes_and_the_end(room: Room) -> None:
     await room.build.write(lines(1, 3))
     async with following(room) as events:
-        assert await anext(events) == Batch(lines(1, 3))
+        assert await anext(events) == batch_of(lines(1, 3))
         await room.build.write(lines(4, 5))
-        assert await anext(events) == Batch(lines(4, 5))
+        assert await anext(events) == batch_of(lines(4, 5))
         await room.build.archive(lines(1, 7))
         await room.build.end(Status.FAILED)
         assert [event async for event in events] == [
             Status.FAILED,
-            Batch(lines(6, 7)),
+            batch_of(lines(6, 7)),
             End(Status.FAILED),
         ]
     assert room.hub.channels == set()
@@ -79,7 +81,7 @@ async def test_what_was_what_comes_and_the_end(room: Room) -> None:
 async def test_a_lost_publication_is_delivered_with_what_comes_after_it(room: Room) -> None:
     async with following(room) as events:
         await room.build.write(lines(1, 2))
-        assert await anext(events) == Batch(lines(1, 2))
+        assert await anext(events) == batch_of(lines(1, 2))
         await room.build.write(lines(3, 4), published=False)
         await room.build.write(lines(5, 6), published=False)
         await room.build.write(lines(7, 8))
@@ -89,12 +91,11 @@ async def test_a_lost_publication_is_delivered_with_what_comes_after_it(room: Ro
 async def test_a_lost_publication_that_nothing_follows_is_found_soon(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "LOOK_S", 0.2)
     async with following(room) as events:
         await room.build.write(lines(1, 2))
-        assert await anext(events) == Batch(lines(1, 2))
+        assert await anext(events) == batch_of(lines(1, 2))
         await room.build.write(lines(3, 4), published=False)
-        assert await anext(events) == Batch(lines(3, 4))
+        assert await anext(events) == batch_of(lines(3, 4))
         await room.build.mark(Status.CANCELED)
         assert [event async for event in events] == [Status.CANCELED, End(Status.CANCELED)]
 
@@ -110,9 +111,9 @@ async def test_a_cut_in_the_log_is_a_gap_live_and_later(room: Room) -> None:
         live = [event async for event in events]
     assert seqs(live) == [1, 2, 3, 900, 901]
     assert [event for event in live if isinstance(event, Gap)] == [Gap(4, 899)]
-    wanted = [Status.READY, Batch(lines(1, 3)), Gap(4, 899), Batch(lines(900, 901)), End(Status.READY)]
+    wanted = [Status.READY, batch_of(lines(1, 3)), Gap(4, 899), batch_of(lines(900, 901)), End(Status.READY)]
     assert await whole(room) == wanted
-    assert (await whole(room, after=500))[1:-1] == [Gap(501, 899), Batch(lines(900, 901))]
+    assert (await whole(room, after=500))[1:-1] == [Gap(501, 899), batch_of(lines(900, 901))]
 
 
 async def test_batches_that_come_twice_or_overlap_are_seen_once(room: Room) -> None:
@@ -120,16 +121,16 @@ async def test_batches_that_come_twice_or_overlap_are_seen_once(room: Room) -> N
         await room.build.write(lines(1, 4))
         assert await take(events, 4) == [1, 2, 3, 4]
         for batch in (lines(1, 4), lines(3, 6)):
-            room.hub.publish(room.build.deployment_id, Batch(batch))
+            room.hub.publish(room.build.deployment_id, batch_of(batch))
         assert await take(events, 2) == [5, 6]
 
 
 async def test_after_the_end_the_archive_is_read_and_without_one_the_stream(room: Room) -> None:
     await room.build.write(lines(1, 3))
     await room.build.end()
-    assert await whole(room, 1) == [Status.READY, Batch(lines(2, 3)), End(Status.READY)]
+    assert await whole(room, 1) == [Status.READY, batch_of(lines(2, 3)), End(Status.READY)]
     await room.build.archive(lines(1, 5))
-    assert await whole(room, 1) == [Status.READY, Batch(lines(2, 5)), End(Status.READY)]
+    assert await whole(room, 1) == [Status.READY, batch_of(lines(2, 5)), End(Status.READY)]
     await room.build.redis.flushall()
     assert seqs(await whole(room)) == [1, 2, 3, 4, 5]
     assert await whole(room, 999_999_999) == [Status.READY, End(Status.READY)]
@@ -156,12 +157,12 @@ async def test_all_who_ask_at_the_same_time_share_one_read_of_the_archive(
     await room.build.end()
     reads = 0
 
-    async def counted(store: ArtifactStore, *ids: Any) -> BuildLog | None:
+    async def counted(store: ArtifactStore, *ids: Any) -> ArchivedLog | None:
         nonlocal reads
         reads += 1
-        return await fetch_build_log(store, *ids)
+        return await fetch_archived_log(store, *ids)
 
-    monkeypatch.setattr(follow, "fetch_build_log", counted)
+    monkeypatch.setattr(follow, "fetch_archived_log", counted)
     everybody = await asyncio.gather(*(whole(room, after=number) for number in range(50)))
     assert [seqs(each) for each in everybody] == [list(range(n + 1, 2001)) for n in range(50)]
     assert reads < 10
@@ -177,7 +178,7 @@ async def test_a_store_or_a_redis_that_is_away_never_looks_like_the_end_of_the_l
         raise StoreUnavailable
 
     with monkeypatch.context() as broken:
-        broken.setattr(follow, "fetch_build_log", away)
+        broken.setattr(follow, "fetch_archived_log", away)
         with pytest.raises(StoreUnavailable):
             await whole(room)
 
@@ -199,11 +200,11 @@ async def test_a_redis_that_cant_be_read_for_a_while_is_no_gap(
 
     async with following(room) as events:
         await room.build.write(lines(1, 2))
-        assert await anext(events) == Batch(lines(1, 2))
+        assert await anext(events) == batch_of(lines(1, 2))
         with monkeypatch.context() as broken:
             broken.setattr(follow, "read_page", refused)
             await room.build.write(lines(3, 4), published=False)
-            room.hub.publish(room.build.deployment_id, Batch(lines(5, 6)))
+            room.hub.publish(room.build.deployment_id, batch_of(lines(5, 6)))
             waiting = asyncio.ensure_future(anext(events))
             await eventually(lambda: "can't be read now" in caplog.text)
         await room.build.write(lines(5, 8))
@@ -213,33 +214,23 @@ async def test_a_redis_that_cant_be_read_for_a_while_is_no_gap(
 async def test_a_database_that_is_away_for_a_while_stops_no_reader(
     room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(follow, "LOOK_S", 0.05)
-
     async def refused(*_arguments: object) -> None:
         raise ConnectionRefusedError
 
     async with following(room) as events:
         with monkeypatch.context() as broken:
-            broken.setattr(sessions, "fetch_session_user", refused)
+            broken.setattr(sessions, "list_alive", refused)
             waiting = asyncio.ensure_future(anext(events))
             await eventually(lambda: "can't be read now" in caplog.text)
             await room.build.write(lines(1, 2))
-            assert await waiting == Batch(lines(1, 2))
+            assert await waiting == batch_of(lines(1, 2))
         await room.build.mark(Status.READY)
         assert await anext(events) is Status.READY
 
 
-@pytest.mark.parametrize("announced", [True, False])
-async def test_a_session_that_ended_reads_no_further(
-    room: Room, pool: Pool, monkeypatch: pytest.MonkeyPatch, announced: bool
-) -> None:
-    if not announced:
-        monkeypatch.setattr(follow, "LOOK_S", 0.1)
+async def test_a_session_that_ended_unheard_reads_no_further(room: Room, pool: Pool) -> None:
     async with following(room) as events:
         await sessions.delete_session(pool, room.owner.session)
-        if announced:
-            ended = SessionEnded(room.owner.user.id, room.owner.session.hex())
-            await Announcer(room.build.redis).announce(ended)
         with pytest.raises(WatchEnded):
             await anext(events)
     with pytest.raises(WatchEnded):
@@ -249,7 +240,6 @@ async def test_a_session_that_ended_reads_no_further(
 async def test_a_deleted_projects_log_is_read_no_further(
     room: Room, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "LOOK_S", 0.1)
     async with following(room) as events:
         await projects.delete_project(pool, room.owner.project_id, room.owner.user.id)
         with pytest.raises(DeploymentNotFound):
@@ -340,7 +330,7 @@ async def test_a_restart_of_redis_loses_no_line(own_valkey: OwnValkey, room: Roo
         build = room.build.on(redis)
         room = replace(room, hub=hub, logs=Logs(pool, redis, build.store, hub), build=build)
         live = RedisLive(own_valkey.url, build.project_id, build.deployment_id)
-        async with subscriber(listening, hub), following(room) as early:
+        async with subscriber(listening, hub), looks(pool, redis, hub), following(room) as early:
             seen: list[int] = []
             for last in (100, 200, 300):
                 for seq in range(last - 99, last + 1):

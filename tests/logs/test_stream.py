@@ -28,7 +28,7 @@ async def test_a_page_can_end_before_a_line(build: Build) -> None:
     for first in (1, 4, 7):
         await build.write(lines(first, first + 2))
     page = await stream.read_page(build.redis, build.deployment_id, 1, upto=6)
-    assert [each.seq for each in page] == [2, 3, 4, 5, 6]
+    assert [each["seq"] for each in page] == [2, 3, 4, 5, 6]
     assert await stream.read_page(build.redis, build.deployment_id, 6, upto=8) == []
 
 

@@ -13,10 +13,10 @@ from scalemesh import keys
 from scalemesh.logs import subscriber as subscribing
 from scalemesh.logs.events import Announcer, Event, SessionEnded, SiteChanged, StatusChanged
 from scalemesh.logs.hub import Hub, Item, Resync, Watch, WatchEnded
-from scalemesh.logs.lines import Batch, line_shape
+from scalemesh.logs.lines import line_shape
 from scalemesh.logs.subscriber import subscriber
 from scalemesh.model import DeploymentID, LogLine, ProjectID, Status, UserID
-from tests.logs.build import line, lines
+from tests.logs.build import batch_of, line, lines
 from tests.logs.conftest import LISTENING, OwnValkey, kill_clients
 from tests.parts.server import eventually
 
@@ -36,7 +36,7 @@ async def publish(redis: Redis, to: Watch, batch: list[LogLine]) -> None:
 async def heard(watching: Watch) -> Item:
     """What comes next but for resyncs, of which there may always be one more."""
     async with asyncio.timeout(10):
-        while (item := await watching.next(5)) == Resync():
+        while (item := await watching.next()) == Resync():
             pass
     return item
 
@@ -92,11 +92,11 @@ async def test_batches_and_events_reach_those_who_watch(hub: Hub, redis: Redis) 
         await publish(redis, one, lines(1, 2))
         await publish(redis, two, lines(1, 1))
         await Announcer(redis).announce(StatusChanged(one.deployment_id, Status.READY))
-        assert [await heard(one), await heard(one)] == [Batch(lines(1, 2)), Status.READY]
-        assert await heard(two) == Batch(lines(1, 1))
+        assert [await heard(one), await heard(one)] == [batch_of(lines(1, 2)), Status.READY]
+        assert await heard(two) == batch_of(lines(1, 1))
         await Announcer(redis).announce(SessionEnded(ADA, "s1"))
         with pytest.raises(WatchEnded):
-            await two.next(5)
+            await two.next()
 
 
 async def test_a_channel_is_left_with_its_last_watcher_and_joined_again(hub: Hub, redis: Redis) -> None:
@@ -106,7 +106,7 @@ async def test_a_channel_is_left_with_its_last_watcher_and_joined_again(hub: Hub
                 await joined(redis, one)
             assert await subscribed(redis, one) == 1
             await publish(redis, one, lines(1, 1))
-            assert await heard(one) == Batch(lines(1, 1))
+            assert await heard(one) == batch_of(lines(1, 1))
         await eventually(lambda: subscribed(redis, one), lambda count: count == 0)
 
 
@@ -119,7 +119,7 @@ async def test_watchers_that_come_and_go_at_once_leave_the_right_channels(hub: H
             if number % 2:
                 staying.enter_context(hub.watch(each))
         for each in watches[1::2]:
-            assert await each.next(5) == Resync()
+            assert await each.next() == Resync()
         await eventually(
             lambda: redis.pubsub_channels("logs:*"),
             lambda channels: {*channels} == {f"logs:shop{number}".encode() for number in range(1, 50, 2)},
@@ -130,7 +130,7 @@ async def test_a_batch_that_goes_over_a_cut_is_heard_as_two(hub: Hub, redis: Red
     with hub.watch(watch()) as one:
         await joined(redis, one)
         await publish(redis, one, [line(1), line(2), line(900)])
-        assert [await heard(one), await heard(one)] == [Batch(lines(1, 2)), Batch([line(900)])]
+        assert [await heard(one), await heard(one)] == [batch_of(lines(1, 2)), batch_of([line(900)])]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ async def test_what_is_no_batch_is_passed_over(
         await redis.publish(keys.log_channel(one.project_id), message)
         await redis.publish(keys.EVENTS_CHANNEL, message)
         await publish(redis, one, lines(1, 1))
-        assert await heard(one) == Batch(lines(1, 1))
+        assert await heard(one) == batch_of(lines(1, 1))
     assert "unreadable message on logs:shop" in caplog.text
     assert "unreadable message on scalemesh:events" in caplog.text
 
@@ -165,9 +165,9 @@ async def test_a_killed_connection_is_made_again_and_its_watchers_told(hub: Hub,
             await joined(redis, one, two)
             for each in (one, two):
                 await publish(redis, each, lines(seq, seq))
-                assert await heard(each) == Batch(lines(seq, seq))
+                assert await heard(each) == batch_of(lines(seq, seq))
             assert await kill_clients(redis, LISTENING) == 1
-            assert [await one.next(5), await two.next(5)] == [Resync(), Resync()]
+            assert [await one.next(), await two.next()] == [Resync(), Resync()]
 
 
 async def test_watchers_outlive_a_restart_of_redis_and_may_come_while_it_is_away(
@@ -175,18 +175,18 @@ async def test_watchers_outlive_a_restart_of_redis_and_may_come_while_it_is_away
 ) -> None:
     async with Redis.from_url(own_valkey.url) as redis, listening(own_valkey.url) as hub:
         with hub.watch(watch("one")) as early:
-            assert await early.next(5) == Resync()
+            assert await early.next() == Resync()
             await own_valkey.stop()
             with hub.watch(watch("one", "gone")):
                 pass
             with hub.watch(watch("two", "blog")) as late:
                 await own_valkey.start()
-                assert [await early.next(5), await late.next(5)] == [Resync(), Resync()]
+                assert [await early.next(), await late.next()] == [Resync(), Resync()]
                 await joined(redis, early, late)
                 for seq in (1, 2):
                     for each in (early, late):
                         await publish(redis, each, lines(seq, seq))
-                        assert await heard(each) == Batch(lines(seq, seq))
+                        assert await heard(each) == batch_of(lines(seq, seq))
                 assert {*await redis.pubsub_channels("logs:*")} == {b"logs:shop", b"logs:blog"}
 
 
@@ -199,16 +199,17 @@ async def test_a_redis_that_falls_silent_is_given_up(
         with hub.watch(watch()) as one:
             await joined(redis, one)
             await publish(redis, one, lines(1, 1))
-            assert await heard(one) == Batch(lines(1, 1))
+            assert await heard(one) == batch_of(lines(1, 1))
             # Answers to pings keep the connection for longer than the silence it would be given up for.
-            assert await one.next(0.6) == Resync()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(one.next(), 0.6)
             assert "lost" not in caplog.text
             await redis.client_pause(1_000, all=True)
             await eventually(lambda: "log subscription lost" in caplog.text)
             await redis.client_unpause()
-            assert await one.next(5) == Resync()
+            assert await one.next() == Resync()
             await publish(redis, one, lines(2, 2))
-            assert await heard(one) == Batch(lines(2, 2))
+            assert await heard(one) == batch_of(lines(2, 2))
 
 
 async def test_it_goes_on_after_an_error_of_its_own(
@@ -217,14 +218,14 @@ async def test_it_goes_on_after_an_error_of_its_own(
     with hub.watch(watch()) as one:
         await joined(redis, one)
         await publish(redis, one, lines(1, 1))
-        assert await heard(one) == Batch(lines(1, 1))
+        assert await heard(one) == batch_of(lines(1, 1))
         with monkeypatch.context() as broken:
             broken.setattr(hub, "publish", _raise)
             await publish(redis, one, lines(2, 2))
             await eventually(lambda: "log subscription broke" in caplog.text)
-        assert await one.next(5) == Resync()
+        assert await one.next() == Resync()
         await publish(redis, one, lines(3, 3))
-        assert await heard(one) == Batch(lines(3, 3))
+        assert await heard(one) == batch_of(lines(3, 3))
     caplog.clear()
 
 

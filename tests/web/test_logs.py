@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import secrets
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 
 from scalemesh.logs.lines import line_shape
@@ -278,16 +280,60 @@ async def test_a_real_build_is_seen_live_as_it_is_kept(user: Client, git_server:
     url = await git_server.make_repo("seen-live", {"build.sh": script})
     project = await user.project(url, buildCommand="sh build.sh", outputDirectory="dist")
     deployment_id = await user.deploy(project["projectID"])
-    address = f"http://localhost:{user.port}{live_path(deployment_id)}"
-    async with asyncio.timeout(60), user.session.ws_connect(address, origin=user.origin) as opened:
-        frames = [message.json() async for message in opened]
-    assert opened.close_code == 1000
-    assert frames[-1] == {"type": "end", "status": "ready"}, frames
-    seen = [each for frame in frames if frame["type"] == "lines" for each in frame["lines"]]
-    kept = _events(await user.get(f"/api/deployments/{deployment_id}/logs"))
-    assert [{"type": "line", **each} for each in seen] == kept[:-1]
+
+    async def look(_texts: list[str]) -> None:
+        pass
+
+    seen = await _seen_as_kept(user, deployment_id, look)
     assert [each["seq"] for each in seen] == list(range(1, len(seen) + 1))
     assert sum("<img src=x onerror=alert(1)></script>" in each["text"] for each in seen) >= 5
+
+
+async def test_a_build_whose_builder_is_killed_is_seen_live_as_it_is_kept(
+    user: Client, git_server: GitServer
+) -> None:
+    url = await git_server.make_repo("seen-killed", {"build.sh": "echo line 1; sleep 600"})
+    word = secrets.token_hex(8)
+    project = await user.project(url, buildCommand=f"sh build.sh {word}", outputDirectory="dist")
+    deployment_id = await user.deploy(project["projectID"])
+    killed: list[psutil.Process] = []
+
+    async def kill(texts: list[str]) -> None:
+        if "line 1" in texts and not killed:
+            script = "echo line 1; echo line 2; mkdir dist; echo hi > dist/index.html"
+            await git_server.commit("seen-killed", {"build.sh": script}, "For the next attempt")
+            killed.extend(each for each in psutil.Process().children() if _runs(each, word))
+            killed[0].kill()
+
+    seen = await _seen_as_kept(user, deployment_id, kill)
+    texts = [each["text"] for each in seen]
+    assert (texts.count("line 1"), texts.count("line 2")) == (2, 1)
+    assert texts.count("The build was interrupted. It starts again.") == 1
+
+
+async def _seen_as_kept(
+    user: Client, deployment_id: str, look: Callable[[list[str]], Awaitable[None]]
+) -> list[dict[str, Any]]:
+    """The lines that a console got until the end, which are those of the log. ``look`` at each frame's."""
+    seen: list[dict[str, Any]] = []
+    address = f"http://localhost:{user.port}{live_path(deployment_id)}"
+    async with asyncio.timeout(60), user.session.ws_connect(address, origin=user.origin) as opened:
+        async for message in opened:
+            frame = message.json()
+            assert frame["type"] in ("lines", "status", "end"), frame
+            seen += frame.get("lines", [])
+            await look([each["text"] for each in frame.get("lines", [])])
+    assert opened.close_code == 1000
+    assert frame == {"type": "end", "status": "ready"}, seen
+    kept = _events(await user.get(f"/api/deployments/{deployment_id}/logs"))
+    assert [{"type": "line", **each} for each in seen] == kept[:-1]
+    return seen
+
+
+def _runs(process: psutil.Process, word: str) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return any(word in " ".join(each.cmdline()) for each in process.children(recursive=True))
+    return False
 
 
 def _events(answer: Answer) -> list[dict[str, Any]]:
