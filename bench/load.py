@@ -69,6 +69,17 @@ async def run_load(load: Load, server_pid: int) -> Outcome:
     return Outcome(**json.loads(output), cpu_s=spent)
 
 
+def get(path: str, host: str, *lines: str) -> str:
+    """The head of a GET."""
+    return "\r\n".join([f"GET {path} HTTP/1.1", f"Host: {host}", *lines, "", ""])
+
+
+def header(answer: bytes, name: str) -> str:
+    """Of an answer that has it; ``name`` in small letters."""
+    lines = answer.split(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    return {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}[name]
+
+
 async def first_answer(port: int, request: str) -> bytes:
     """The whole answer to ``request``, which has a Content-Length, chunks or no body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -22,7 +22,7 @@ import psutil
 from bench import corpus
 from bench.figures import Figure
 from bench.first_deploy import server
-from bench.load import Load, Outcome, first_answer, run_load
+from bench.load import Load, Outcome, first_answer, get, header, run_load
 from bench.peers import CADDY, GO_PROXY, NGINX, NGINX_PROXY, Peer, Peers, run_peers
 from scalemesh import keys
 from scalemesh.artifacts.bucket import Bucket, open_bucket
@@ -173,7 +173,7 @@ async def _measure(root: Path, servers: EmbeddedServers, s3: S3Server) -> list[F
 async def _from_memory(table: Table, peers: Sequence[Peer]) -> None:
     for _ in range(ROUNDS):
         for peer in peers:
-            tag = _header(await first_answer(peer.port, _get(corpus.SMALL)), "etag")
+            tag = header(await first_answer(peer.port, _get(corpus.SMALL)), "etag")
             kinds = {
                 "small": [_get(corpus.SMALL)],
                 "br asset": [_get(corpus.ASSET, "Accept-Encoding: br")],
@@ -344,12 +344,7 @@ def _ratios(table: Table) -> list[Figure]:
 
 
 def _get(path: str, *lines: str, host: str = f"{corpus.PLAIN_SITE}.localhost") -> str:
-    return "\r\n".join([f"GET {path} HTTP/1.1", f"Host: {host}", *lines, "", ""])
-
-
-def _header(answer: bytes, name: str) -> str:
-    lines = answer.split(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
-    return {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}[name]
+    return get(path, host, *lines)
 
 
 def _bytes(file: object) -> bytes:
