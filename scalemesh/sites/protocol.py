@@ -4,7 +4,7 @@ Every name of aiohttp's own that is used here is in ``PRIVATE``, and a test hold
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from aiohttp import web
@@ -215,9 +215,11 @@ class HotHandler(RequestHandler):
 class HotServer(web.Server):
     """``server`` as it is, with prepared answers in front of it."""
 
-    def __init__(self, server: web.Server, hot: HotAnswers, handler: type[HotHandler]) -> None:
+    def __init__(
+        self, server: web.Server, hot: HotAnswers, handler: type[HotHandler], front: Callable[[Any], Any]
+    ) -> None:
         super().__init__(
-            server.request_handler,
+            front(server.request_handler),
             request_factory=server.request_factory,
             handler_cancellation=server.handler_cancellation,
             loop=server._loop,
@@ -231,7 +233,8 @@ class HotServer(web.Server):
 
 
 class HotRunner(web.AppRunner):
-    """``web.AppRunner`` whose connections are ``handler``'s."""
+    """``web.AppRunner`` whose connections are ``handler``'s. ``front`` makes of the application's handler of
+    requests one that sees them first."""
 
     def __init__(
         self,
@@ -239,11 +242,13 @@ class HotRunner(web.AppRunner):
         hot: HotAnswers,
         *,
         handler: type[HotHandler] = HotHandler,
+        front: Callable[[Any], Any] = lambda inside: inside,
         **options: Any,
     ) -> None:
         super().__init__(app, **options)
         self._hot = hot
+        self.front = front
         self.handler = handler
 
     async def _make_server(self) -> web.Server:
-        return HotServer(await super()._make_server(), self._hot, self.handler)
+        return HotServer(await super()._make_server(), self._hot, self.handler, self.front)
