@@ -31,7 +31,7 @@ MAX_FILES = 100_000
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 """Of small blobs that were just read and are yet to be written. What does not fit is read again some day."""
 
-GATHERING_S = 0.1
+GATHERING_S = 0.02
 """Small blobs that come within it are written together."""
 
 MAX_DOWNLOADS = 16
