@@ -1,12 +1,13 @@
 """``make bench``, ``bench-builds`` and ``bench-logs``: every figure with the bound it is held to.
 
-``python -m bench NAME`` measures one part: start (a first deploy), sites, hot, builds or logs.
+``python -m bench NAME`` measures one part: start (a first deploy), sites, hot, promotion, builds
+or logs.
 """
 
 import asyncio
 import sys
 
-from bench import builds, first_deploy, hot, logs, sites
+from bench import builds, first_deploy, hot, logs, promotion, sites
 from bench.figures import Figure
 
 
@@ -19,6 +20,7 @@ _MEASURES = {
     "start": first_deploy.measure,
     "sites": sites.measure,
     "hot": hot.measure,
+    "promotion": promotion.measure,
     "builds": builds.measure,
     "logs": logs.measure,
 }

@@ -1,36 +1,20 @@
 """Pages in use: a real server and, where it is installed, one nginx worker with the same files from disk."""
 
-import asyncio
 import random
-import shutil
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-
-import psutil
 
 from bench.figures import Figure
 from bench.first_deploy import server
-from bench.load import Load, Outcome, first_answer, run_load
+from bench.load import Load, Outcome, first_answer, get, header, run_load
+from bench.peers import NGINX, run_peers
 from tests.parts.git import GitServer
-from tests.parts.ports import unused_port
-from tests.parts.server import eventually
 
 _FILES = 1000
 _SECONDS = 3.0
 _ROUNDS = 3
 _CONNECTIONS = 64
-
-_NGINX = """
-daemon off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; etag on;
-  open_file_cache max=2000; types {{ text/html html; }}
-  server {{ listen 127.0.0.1:{port}; root {site}; }}
-}}
-"""
+_HOST = "hot.localhost"
 
 
 async def measure() -> list[Figure]:
@@ -38,21 +22,25 @@ async def measure() -> list[Figure]:
         root = Path(directory)
         root.chmod(0o755)  # nginx's worker is another user
         files = _make_files()
+        directory_of_host = root / "sites" / _HOST
+        directory_of_host.mkdir(parents=True)
         for name, content in files.items():
-            (root / "site").mkdir(exist_ok=True)
-            (root / "site" / name).write_text(content)
+            (directory_of_host / name).write_text(content)
         (root / "repositories").mkdir()
         with GitServer.serve(root / "repositories") as git:
             url = await git.make_repo("hot", files)
-            async with server(root / "data") as (_, client, process), _nginx(root) as nginx:
+            async with (
+                server(root / "data") as (_, client, process),
+                run_peers(root, root / "sites", programs=[NGINX]) as peers,
+            ):
                 await client.sign_up()
                 project = await client.project(url)
                 await client.ended(await client.deploy(project["projectID"]))
                 host = project["url"].removeprefix("http://")
                 ours = await _measure_all(client.port, host, process.pid)
                 figures = _figures("", ours)
-                if nginx is not None:
-                    theirs = await _measure_all(*nginx)
+                if (nginx := peers.running.get(NGINX)) is not None:
+                    theirs = await _measure_all(nginx.port, _HOST, nginx.pid)
                     figures += _figures("nginx: ", theirs)
                     figures += [
                         Figure(
@@ -72,11 +60,11 @@ _BOUNDS = {"small file": 1.0, "304": 1.0, f"mix of {_FILES:,} files": 1.25}
 
 async def _measure_all(port: int, host: str, pid: int) -> dict[str, Outcome]:
     """The best of some rounds of each kind, as other work on the machine only ever makes it worse."""
-    etag = _header(await first_answer(port, _get("/index.html", host)), "etag")
+    etag = header(await first_answer(port, get("/index.html", host)), "etag")
     kinds = [
-        [_get("/index.html", host)],
-        [_get("/index.html", host, f"If-None-Match: {etag}")],
-        [_get(f"/page-{number}.html", host) for number in range(_FILES)],
+        [get("/index.html", host)],
+        [get("/index.html", host, f"If-None-Match: {etag}")],
+        [get(f"/page-{number}.html", host) for number in range(_FILES)],
     ]
     best: dict[str, Outcome] = {}
     for name, requests in zip(_BOUNDS, kinds, strict=True):
@@ -101,24 +89,6 @@ def _figures(whose: str, outcomes: dict[str, Outcome]) -> list[Figure]:
     ]
 
 
-@asynccontextmanager
-async def _nginx(root: Path) -> AsyncIterator[tuple[int, str, int] | None]:
-    """Port, host and the worker's process id; None where there is no nginx."""
-    if (program := shutil.which("nginx")) is None:
-        yield None
-        return
-    port = unused_port()
-    (root / "nginx.conf").write_text(_NGINX.format(root=root, port=port, site=root / "site"))
-    process = await asyncio.create_subprocess_exec(program, "-c", str(root / "nginx.conf"))
-    try:
-        master = psutil.Process(process.pid)
-        [worker] = await eventually(master.children)
-        yield port, "localhost", worker.pid
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 def _make_files() -> dict[str, str]:
     source = random.Random(1)
     pages = {
@@ -126,12 +96,3 @@ def _make_files() -> dict[str, str]:
         for number in range(_FILES)
     }
     return {"index.html": "<!doctype html><p>" + "x" * 1000, **pages}
-
-
-def _get(path: str, host: str, *lines: str) -> str:
-    return "\r\n".join([f"GET {path} HTTP/1.1", f"Host: {host}", *lines, "", ""])
-
-
-def _header(answer: bytes, name: str) -> str:
-    lines = answer.split(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
-    return {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}[name]

@@ -56,17 +56,36 @@ class Outcome:
 
 
 async def run_load(load: Load, server_pid: int) -> Outcome:
-    """Runs ``load`` in a process of its own, with the processor time that the server spends meanwhile."""
+    """Runs ``load`` in a process of its own, with the processor time that the server spends meanwhile.
+
+    What makes the server ready for it is not counted.
+    """
     server = psutil.Process(server_pid)
     generator = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.load", stdin=PIPE, stdout=PIPE
     )
+    assert generator.stdin is not None
+    assert generator.stdout is not None
+    generator.stdin.write(json.dumps(asdict(load)).encode())
+    generator.stdin.close()
+    await generator.stdout.readline()
     before = server.cpu_times()
-    output, _ = await generator.communicate(json.dumps(asdict(load)).encode())
-    assert generator.returncode == 0
+    output = await generator.stdout.read()
+    assert await generator.wait() == 0
     after = server.cpu_times()
     spent = after.user + after.system - before.user - before.system
     return Outcome(**json.loads(output), cpu_s=spent)
+
+
+def get(path: str, host: str, *lines: str) -> str:
+    """The head of a GET."""
+    return "\r\n".join([f"GET {path} HTTP/1.1", f"Host: {host}", *lines, "", ""])
+
+
+def header(answer: bytes, name: str) -> str:
+    """Of an answer that has it; ``name`` in small letters."""
+    lines = answer.split(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    return {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}[name]
 
 
 async def first_answer(port: int, request: str) -> bytes:
@@ -153,6 +172,7 @@ class _Run:
 async def _generate(load: Load) -> dict[str, float]:
     run = _Run(load.pause_s, load.connections)
     sources = await _sources(load)
+    print(flush=True)  # ready
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
     transports = []

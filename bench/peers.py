@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,10 @@ from tests.parts.ports import unused_port
 from tests.parts.server import eventually
 
 NGINX, CADDY, NGINX_PROXY, GO_PROXY = "nginx", "Caddy", "nginx to S3", "Go proxy to S3"
+
+PROGRAMS = ("nginx", "caddy", "go")
+NOWHERE = "127.0.0.1:9"
+"""For those who ask no proxy."""
 
 _NGINX = """
 daemon off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/error.log;
@@ -72,11 +76,15 @@ class Peers:
 
 
 @asynccontextmanager
-async def run_peers(root: Path, sites: Path, s3: str) -> AsyncIterator[Peers]:
+async def run_peers(
+    root: Path, sites: Path, s3: str = NOWHERE, *, programs: Collection[str] = PROGRAMS
+) -> AsyncIterator[Peers]:
     """``sites`` has a directory for each host; ``s3`` is host:port."""
     peers = Peers({}, [])
     async with AsyncExitStack() as stack:
         for name, start in (("nginx", _nginx), ("caddy", _caddy), ("go", _go)):
+            if name not in programs:
+                continue
             if (program := shutil.which(name)) is None:
                 peers.versions.append(f"{name}: not installed")
                 continue

@@ -137,7 +137,6 @@ def init_app(settings: Settings, resources: Resources, place: Place, *, alone: b
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
         middlewares=[
-            front.dispatch_host(settings, sites),
             front.name_request,
             front.control_headers(settings),
             tell_errors,
@@ -219,6 +218,7 @@ async def running_server(
         runner = HotRunner(
             app,
             app[SITES].hot,
+            front=front.dispatch_host(settings, app[SITES], app),
             handler=telling_handler(access_log.note_hot) if access_log else HotHandler,
             access_log_class=answer_observer(app[METERS].traffic, access_log),
             keepalive_timeout=_KEEPALIVE_S,

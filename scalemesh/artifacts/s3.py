@@ -65,6 +65,11 @@ class S3Store:
         return f"s3://{self._bucket.name}"
 
     async def read(self, key: str, *, max_bytes: int) -> bytes:
+        check_key(key)
+        with _translated(key):
+            data = await self._bucket.fetch(key, max_bytes=max_bytes)
+        if data is not None:
+            return data
         async with self.open(key) as reader:
             if reader.bytes > max_bytes:
                 raise ArtifactTooLarge(key, max_bytes=max_bytes)

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +30,9 @@ MAX_FILES = 100_000
 
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 """Of small blobs that were just read and are yet to be written. What does not fit is read again some day."""
+
+GATHERING_S = 0.02
+"""Small blobs that come within it are written together."""
 
 MAX_DOWNLOADS = 16
 """At once; each has one of the store's connections. Past that a visitor has a connection of his own."""
@@ -81,7 +83,7 @@ class DiskCache:
         self._unswept_bytes = 0
         self._unswept_files = 0
         self._used: dict[str, float] = {}
-        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._waiting: list[tuple[str, bytes]] = []
         self._waiting_bytes = 0
         self._work = asyncio.Event()
         self._under_way: dict[str, Download] = {}
@@ -179,16 +181,17 @@ class DiskCache:
         """Writes what ``keep`` was given, for ever."""
         while True:
             await self._work.wait()
+            # Visitors first: many are then one trip to a thread.
+            await asyncio.sleep(GATHERING_S)
             self._work.clear()
-            while self._waiting:
-                name, data = self._waiting.popleft()
-                try:
-                    await asyncio.to_thread(_write, self._directory, name, data)
-                    await self._grow(len(data))
-                except OSError as error:
-                    self._rest(error)
-                finally:
-                    self._waiting_bytes -= len(data)
+            waiting, self._waiting = self._waiting, []
+            try:
+                await asyncio.to_thread(_write_all, self._directory, waiting)
+                await self._grow([len(data) for _, data in waiting])
+            except OSError as error:
+                self._rest(error)
+            finally:
+                self._waiting_bytes -= sum(len(data) for _, data in waiting)
 
     async def note_uses(self) -> None:
         """Make what was used the last to go, for this and other servers."""
@@ -207,9 +210,9 @@ class DiskCache:
     def _has_room(self, size: int) -> bool:
         return size <= self._max_bytes // 4
 
-    async def _grow(self, size: int) -> None:
-        self._unswept_bytes += _on_disk(size)
-        self._unswept_files += 1
+    async def _grow(self, sizes: Sequence[int]) -> None:
+        self._unswept_bytes += sum(map(_on_disk, sizes))
+        self._unswept_files += len(sizes)
         if self._unswept_bytes > self._max_bytes // SHARE or self._unswept_files > MAX_FILES // SHARE:
             await self.sweep()
 
@@ -242,7 +245,7 @@ class DiskCache:
         except BaseException:
             aside.path.unlink(missing_ok=True)
             raise
-        await self._grow(download.size)
+        await self._grow([download.size])
 
     @property
     def _rests(self) -> bool:
@@ -276,6 +279,11 @@ def _create(directory: Path, size: int) -> Aside:
 def _append(file: BinaryIO, chunk: bytes) -> None:
     file.write(chunk)
     file.flush()
+
+
+def _write_all(directory: Path, blobs: Sequence[tuple[str, bytes]]) -> None:
+    for name, data in blobs:
+        _write(directory, name, data)
 
 
 def _write(directory: Path, name: str, data: bytes) -> None:

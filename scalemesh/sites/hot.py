@@ -14,78 +14,129 @@ from scalemesh.sites.routes import Lead
 MAX_ANSWERS_BYTES = 16 * 1024 * 1024
 """Of keys and heads; bodies stay in the blob cache. About 15,000 pages as browsers ask for them."""
 
+MAX_MISSING_BYTES = 1024 * 1024
+"""Of the same for paths that have nothing. Anybody can make those up, and they push out one another only."""
+
 MAX_HEADS_BYTES = 8 * 1024 * 1024
 """Of requests' heads seen before, and so not read again. Programs and proxies repeat theirs word for word."""
 
 MAX_REPEATED_BYTES = 1024
 """A longer head is a browser's own, and is read each time."""
 
+MAX_READY_BYTES = 4 * 1024 * 1024
+"""Of whole answers, for a second: some thousand pages, and none of the pictures."""
+
+JOINED_BYTES = 16 * 1024
+"""Up to here copying a body behind its head costs less than handing over two pieces; above, a slow client's
+share of the body is then the cache's own."""
+
 _ENTRY_BYTES = 400
 """Of dict slots and objects around an entry's strings; measured."""
 
-PREPARED = (200, 304)
+PREPARED = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED, HTTPStatus.NOT_FOUND)
 
 
 class Prepared:
-    """An answer but for its date, which comes last in its head, and its body."""
+    """An answer but for its date, which comes last in its head, and a body that is a blob."""
 
-    __slots__ = ("blob", "head", "lead", "not_modified")
+    __slots__ = ("body", "head", "lead", "status")
 
-    def __init__(self, status: int, head: bytes, blob: BlobID | None, lead: Lead) -> None:
-        self.not_modified = int(status == 304)
+    def __init__(self, status: int, head: bytes, body: BlobID | bytes, lead: Lead) -> None:
+        self.status = status
         self.head = head
-        self.blob = blob
+        self.body = body
         self.lead = lead
+
+
+class Ready:
+    """All the bytes that answer a head until the loop's clock says ``until``, and as long as ``lead`` holds.
+
+    Whoever sends them adds to ``uses``.
+    """
+
+    __slots__ = ("data", "lead", "status", "until", "uses")
+
+    def __init__(self, answer: Prepared, data: bytes, until: float) -> None:
+        self.data = data
+        self.status = answer.status
+        self.lead = answer.lead
+        self.until = until
+        self.uses = 0
 
 
 class HotAnswers:
     """Answers by request head. One is good for as long as its lead is believed and its blob in memory:
 
-    whatever ends that makes the next such request an ordinary one, which renews the answer.
+    whatever ends that makes the next such request an ordinary one, which renews the answer. ``ready`` has,
+    by their heads, the small ones that this second saw already; others may read it.
     """
 
     def __init__(self, blobs: BlobCache, counters: Counters) -> None:
+        self.ready: dict[bytes, Ready] = {}
+        self._ready_bytes = 0
         self._blobs = blobs
         self._counters = counters
         self._keys: Generations[bytes, HeadKey] = Generations(MAX_HEADS_BYTES, _head_bytes)
         self._answers: Generations[HeadKey, Prepared] = Generations(MAX_ANSWERS_BYTES, _answer_bytes)
+        self._missing: Generations[HeadKey, Prepared] = Generations(MAX_MISSING_BYTES, _answer_bytes)
         self._date = b""
         self._date_until = 0.0
 
-    def prepare(self, key: HeadKey, plan: Plan, blob: BlobID | None, lead: Lead) -> None:
-        """``plan`` answers ``key`` while ``lead`` holds. ``blob`` is all of its body; None for no body."""
+    def prepare(self, key: HeadKey, plan: Plan, body: BlobID | bytes, lead: Lead) -> None:
+        """``plan`` answers ``key`` while ``lead`` holds. ``body`` is all of it."""
         if plan.status in PREPARED:
             lines = [f"HTTP/1.1 {plan.status} {HTTPStatus(plan.status).phrase}"]
             lines += [f"{name}: {value}" for name, value in plan.headers.items()]
-            self._answers.put(
-                key, Prepared(plan.status, "\r\n".join([*lines, "Date: "]).encode(), blob, lead)
-            )
+            head = "\r\n".join([*lines, "Date: "]).encode()
+            kept = self._missing if plan.status == HTTPStatus.NOT_FOUND else self._answers
+            kept.put(key, Prepared(plan.status, head, body, lead))
 
-    def find(self, head: bytes, now: float) -> tuple[bytes, bytes] | None:
-        """The head and body that answer ``head`` at ``now``, on the loop's clock; None if aiohttp is to."""
+    def find(self, head: bytes, now: float) -> tuple[bytes, ...] | None:
+        """What answers ``head`` at ``now``, on the loop's clock; None if aiohttp is to.
+
+        A first piece that holds the answer's head, and where it is large another with its body.
+        """
         key = self._keys[head]
+        repeats = key is not None
         if key is None:
             read = read_head(head)
             if read is None:
                 return None
             key, may_repeat = read
-            if may_repeat and len(head) <= MAX_REPEATED_BYTES:
-                self._keys.put(head, key)
+            repeats = may_repeat and len(head) <= MAX_REPEATED_BYTES
         answer = self._answers[key]
         if answer is None or answer.lead.until <= now:
-            return None
-        body = b"" if answer.blob is None else self._blobs.peek(answer.blob)
+            answer = self._missing[key]
+            if answer is None or answer.lead.until <= now:
+                return None
+        body = answer.body if isinstance(answer.body, bytes) else self._blobs.peek(answer.body)
         if body is None:
             return None
         if now >= self._date_until:
-            self._renew_date(now)
-        head = answer.head + self._date
-        self._counters.hot += 1
-        self._counters.hot_not_modified += answer.not_modified
-        self._counters.hot_bytes += len(head) + len(body)
-        return head, body
+            self._begin_second(now)
+        first = answer.head + self._date
+        size = len(first) + len(body)
+        self._counters.count_hot(answer.status, 1, size)
+        if repeats:
+            self._keys.put(head, key)
+        if size > JOINED_BYTES:
+            return first, body
+        data = first + body
+        if repeats and (kept := self._ready_bytes + len(head) + size + _ENTRY_BYTES) <= MAX_READY_BYTES:
+            self._ready_bytes = kept
+            self.ready[head] = Ready(answer, data, self._date_until)
+        return (data,)
 
-    def _renew_date(self, now: float) -> None:
+    def settle(self) -> None:
+        """Count what was sent of ``ready``."""
+        for ready in self.ready.values():
+            self._counters.count_hot(ready.status, ready.uses, ready.uses * len(ready.data))
+            ready.uses = 0
+
+    def _begin_second(self, now: float) -> None:
+        self.settle()
+        self.ready.clear()
+        self._ready_bytes = 0
         moment = time.time()
         self._date = formatdate(moment, usegmt=True).encode() + b"\r\n\r\n"
         self._date_until = now + 1 - moment % 1

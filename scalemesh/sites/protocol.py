@@ -4,14 +4,14 @@ Every name of aiohttp's own that is used here is in ``PRIVATE``, and a test hold
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from scalemesh.sites.heads import END, read_head
-from scalemesh.sites.hot import HotAnswers
+from scalemesh.sites.hot import JOINED_BYTES, HotAnswers, Ready
 
 PRIVATE = {
     RequestHandler: (
@@ -37,16 +37,12 @@ PRIVATE = {
 BATCH_BYTES = 64 * 1024
 """Of answers to a pipeline, written at once: where the transport begins to say whether it takes more."""
 
-JOINED_BYTES = 16 * 1024
-"""Up to here copying a body behind its head costs less than handing over two pieces; above, a slow client's
-share of the body is then the cache's own."""
-
 STALL_TIMEOUT_S = 60.0
 """A client that takes not one byte for so long is gone."""
 
 
 class Answers(Protocol):
-    def find(self, head: bytes, now: float) -> tuple[bytes, bytes] | None:
+    def find(self, head: bytes, now: float) -> tuple[bytes, ...] | None:
         """As ``HotAnswers`` does."""
 
 
@@ -57,11 +53,12 @@ class HotHandler(RequestHandler):
     written in order. While the client takes no answers, nothing more is read from it.
     """
 
-    __slots__ = ("_answered", "_between", "_held", "_hot", "_plain", "_stall")
+    __slots__ = ("_answered", "_between", "_held", "_hot", "_plain", "_ready", "_stall")
 
     def __init__(self, manager: web.Server, hot: HotAnswers, **options: Any) -> None:
         super().__init__(manager, **options)
         self._hot: Answers = hot
+        self._ready: Mapping[bytes, Ready] = hot.ready
         self._held = b""
         self._stall: asyncio.TimerHandle | None = None
         # Of the requests that aiohttp was given, how many it has answered.
@@ -72,6 +69,23 @@ class HotHandler(RequestHandler):
         self._plain = True
 
     def data_received(self, data: bytes) -> None:
+        # Most of what is received. In line, for a call costs as much as all that is asked here.
+        waiter = self._waiter
+        if waiter is not None and self._between and (ready := self._ready.get(data)) is not None:
+            now = self._loop.time()
+            if ready.until > now < ready.lead.until and not (
+                self._paused
+                or self._close
+                or self._force_close
+                or self._upgraded
+                or self._buffer_paused
+                or self._reading_paused
+                or waiter.done()
+            ):
+                ready.uses += 1
+                self.transport.write(ready.data)  # type: ignore[union-attr]
+                self._next_keepalive_close_time = now + self._keepalive_timeout
+                return
         if not data:
             # aiohttp's way of going on with what its parser holds.
             super().data_received(data)
@@ -117,7 +131,7 @@ class HotHandler(RequestHandler):
         found = self._hot.find(data, now)
         if found is not None:
             # Nearly always a read is one request.
-            self._write(found, len(found[0]) + len(found[1]))
+            self._write(found, sum(map(len, found)))
             self._next_keepalive_close_time = now + self._keepalive_timeout
             return b""
         start = size = 0
@@ -133,7 +147,7 @@ class HotHandler(RequestHandler):
                 break
             out += found
             start = end
-            size += len(found[0]) + len(found[1])
+            size += sum(map(len, found))
             if size >= BATCH_BYTES:
                 self._write(out, size)
                 out, size = [], 0
@@ -149,7 +163,9 @@ class HotHandler(RequestHandler):
 
     def _write(self, out: Sequence[bytes], size: int) -> None:
         assert self.transport is not None
-        if size <= JOINED_BYTES:
+        if len(out) == 1:
+            self.transport.write(out[0])
+        elif size <= JOINED_BYTES:
             self.transport.write(b"".join(out))
         else:
             self.transport.writelines(out)
@@ -199,9 +215,11 @@ class HotHandler(RequestHandler):
 class HotServer(web.Server):
     """``server`` as it is, with prepared answers in front of it."""
 
-    def __init__(self, server: web.Server, hot: HotAnswers, handler: type[HotHandler]) -> None:
+    def __init__(
+        self, server: web.Server, hot: HotAnswers, handler: type[HotHandler], front: Callable[[Any], Any]
+    ) -> None:
         super().__init__(
-            server.request_handler,
+            front(server.request_handler),
             request_factory=server.request_factory,
             handler_cancellation=server.handler_cancellation,
             loop=server._loop,
@@ -215,7 +233,8 @@ class HotServer(web.Server):
 
 
 class HotRunner(web.AppRunner):
-    """``web.AppRunner`` whose connections are ``handler``'s."""
+    """``web.AppRunner`` whose connections are ``handler``'s. ``front`` makes of the application's handler of
+    requests one that sees them first."""
 
     def __init__(
         self,
@@ -223,11 +242,13 @@ class HotRunner(web.AppRunner):
         hot: HotAnswers,
         *,
         handler: type[HotHandler] = HotHandler,
+        front: Callable[[Any], Any] = lambda inside: inside,
         **options: Any,
     ) -> None:
         super().__init__(app, **options)
         self._hot = hot
+        self.front = front
         self.handler = handler
 
     async def _make_server(self) -> web.Server:
-        return HotServer(await super()._make_server(), self._hot, self.handler)
+        return HotServer(await super()._make_server(), self._hot, self.handler, self.front)

@@ -67,13 +67,18 @@ class Sites:
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
         disk: DiskCache | None = None,
     ) -> None:
-        self.counters = Counters()
-        self.routes = RouteCache(fetch_route, self.counters)
+        self._counters = Counters()
+        self.routes = RouteCache(fetch_route, self._counters)
         self.earlier = EarlierFiles(fetch_earlier, store)
         self._store = store
         self._manifests = ManifestCache(store)
-        self._blobs = BlobCache(store, self.counters, max_bytes=memory_bytes, disk=disk)
-        self.hot = HotAnswers(self._blobs, self.counters)
+        self._blobs = BlobCache(store, self._counters, max_bytes=memory_bytes, disk=disk)
+        self.hot = HotAnswers(self._blobs, self._counters)
+
+    @property
+    def counters(self) -> Counters:
+        self.hot.settle()
+        return self._counters
 
     async def respond(self, request: web.BaseRequest, host: SiteHost) -> web.StreamResponse:
         """The answer, sent already where it is long. Raises nothing that is the store's or the client's."""
@@ -99,8 +104,7 @@ class Sites:
         ):
             plan = plan_response(manifest, asked, preview=route.preview, earlier=earlier)
         if isinstance(plan.body, bytes):
-            if not plan.body:
-                self._prepare(request, plan, None, lead)
+            self._prepare(request, plan, plan.body, lead)
             return _whole(plan, plan.body)
         return await self._send_blob(request, plan, plan.body, route.project_id, lead)
 
@@ -110,7 +114,7 @@ class Sites:
         blob_id = project_id, blob.sha256
         if plan.status == PARTIAL:
             if (data := self._blobs.peek(blob_id)) is not None:
-                self.counters.memory += 1
+                self._counters.memory += 1
                 return _whole(plan, data[blob.start : blob.start + blob.length])
         elif blob.length <= MAX_BLOB_BYTES:
             data = await self._blobs.get(blob_id, size=blob.length)
@@ -123,8 +127,8 @@ class Sites:
                 return _whole(plan, b"".join([chunk async for chunk in reader]))
             return await _stream(request, plan, reader)
 
-    def _prepare(self, request: web.BaseRequest, plan: Plan, blob: BlobID | None, lead: Lead) -> None:
-        self.hot.prepare(key_of(request.method, request.raw_path, request.headers), plan, blob, lead)
+    def _prepare(self, request: web.BaseRequest, plan: Plan, body: BlobID | bytes, lead: Lead) -> None:
+        self.hot.prepare(key_of(request.method, request.raw_path, request.headers), plan, body, lead)
 
 
 def bad_host_response() -> web.Response:

@@ -27,6 +27,9 @@ TTL_S = 1.0
 PATIENCE_S = 0.5
 """How long a visitor of a site whose route is known, if not fresh, waits for a database that is slow."""
 
+SAY_S = 60.0
+"""Between two lines of the log that say so: a database with too much to do is slow many times a second."""
+
 MAX_ASKS = 3
 """Of one visit, where something went live while the database was being asked. It takes a few milliseconds."""
 
@@ -69,7 +72,7 @@ class RouteCache:
         self._renewals: dict[SiteHost, tuple[asyncio.Task[Lead], float]] = {}
         self._changes = 0
         self._ttl_s = TTL_S
-        self._away = False
+        self._said_at = float("-inf")
 
     async def get(self, host: SiteHost) -> Lead:
         """Raises ``RouteUnavailable`` where it was never known."""
@@ -132,13 +135,12 @@ class RouteCache:
         await asyncio.wait([task], timeout=max(deadline - _now(), 0))
         error = task.exception() if task.done() else TimeoutError("no answer in time")
         if error is None:
-            self._away = False
             return task.result()
         if not isinstance(error, RouteUnavailable | TimeoutError):
             raise error
-        if not self._away:
+        if _now() - self._said_at >= SAY_S:
             log.warning("serving by the routes known last: %s", error)
-        self._away = True
+            self._said_at = _now()
         self._counters.routes_stale += 1
         lead.until = _now() + TTL_S
         return lead

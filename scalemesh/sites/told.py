@@ -6,7 +6,7 @@ from collections.abc import Callable
 from scalemesh.sites.protocol import Answers, HotHandler
 
 Tell = Callable[[str, bytes, bytes, int], None]
-"""The client's address, its head, the head that answered it, and the size of that with its body."""
+"""The client's address, its head, what answered it from its head on, and the size of the whole answer."""
 
 
 class _ToldAnswers:
@@ -15,10 +15,10 @@ class _ToldAnswers:
         self._tell = tell
         self._peer = peer
 
-    def find(self, head: bytes, now: float) -> tuple[bytes, bytes] | None:
+    def find(self, head: bytes, now: float) -> tuple[bytes, ...] | None:
         found = self._answers.find(head, now)
         if found is not None:
-            self._tell(self._peer, head, found[0], len(found[0]) + len(found[1]))
+            self._tell(self._peer, head, found[0], sum(map(len, found)))
         return found
 
 
@@ -32,5 +32,6 @@ def telling_handler(tell: Tell) -> type[HotHandler]:
             super().connection_made(transport)
             peer = transport.get_extra_info("peername")
             self._hot = _ToldAnswers(self._hot, tell, str(peer[0]) if peer else "")
+            self._ready = {}
 
     return TellingHandler

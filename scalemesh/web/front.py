@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from aiohttp.web_urldispatcher import MatchInfoError
 
 from scalemesh.settings import Settings
 from scalemesh.sites import (
@@ -22,6 +23,7 @@ from scalemesh.web.sessions import check_origin, is_write
 from scalemesh.web.traffic import ROUTE_CLASS, RouteClass
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Front = Callable[[Handler], Handler]
 
 # Load balancers, the kubelet and Prometheus ask by address, whatever our name is.
 _MACHINES_PATHS = frozenset({"/health", "/health/live", "/metrics"})
@@ -41,26 +43,43 @@ _SECURITY_HEADERS = {
 _STATIC_CACHING = "public, max-age=31536000, immutable"
 
 
-def dispatch_host(settings: Settings, sites: Sites) -> Middleware:
-    """Sites answer for their hosts; everything behind this sees requests for a control host only."""
+def dispatch_host(settings: Settings, sites: Sites, app: web.Application) -> Front:
+    """Sites answer for their hosts; ``app`` sees requests for a control host only.
+
+    In front of ``app`` and no middleware of it: that would look for a route first, and to find that there is
+    none costs as much as finding a page.
+    """
     names = Hostnames.of(control_hosts=settings.control_hosts, sites_domain=settings.sites_domain)
 
-    @web.middleware
-    async def dispatch(request: web.Request, handler: Handler) -> web.StreamResponse:
-        host = parse_host(request.headers.getall("Host", ()), request.raw_path, names)
-        match host:
-            case ControlHost():
-                request[ROUTE_CLASS] = RouteClass.CONTROL
-                return await handler(request)
-            case SiteHost():
-                request[ROUTE_CLASS] = RouteClass.SITE
-                return await sites.respond(request, host)
-            case UnknownHost():
-                return await handler(request) if request.path in _MACHINES_PATHS else unknown_host_response()
-            case BadHost():
-                return bad_host_response()
+    def dispatch_before(inside: Handler) -> Handler:
+        nowhere = MatchInfoError(web.HTTPNotFound())
+        nowhere.add_app(app)
+        nowhere.freeze()
 
-    return dispatch
+        async def dispatch(request: web.Request) -> web.StreamResponse:
+            host = parse_host(request.headers.getall("Host", ()), request.raw_path, names)
+            if isinstance(host, ControlHost):
+                request[ROUTE_CLASS] = RouteClass.CONTROL
+                return await inside(request)
+            if isinstance(host, UnknownHost) and request.path in _MACHINES_PATHS:
+                return await inside(request)
+            # As the application itself does: for ``on_prepare``, and for clients that wait to be asked on.
+            request._match_info = nowhere
+            if "Expect" in request.headers:
+                await nowhere.expect_handler(request)
+                await request.writer.drain()
+            match host:
+                case SiteHost():
+                    request[ROUTE_CLASS] = RouteClass.SITE
+                    return await sites.respond(request, host)
+                case UnknownHost():
+                    return unknown_host_response()
+                case BadHost():
+                    return bad_host_response()
+
+        return dispatch
+
+    return dispatch_before
 
 
 @web.middleware

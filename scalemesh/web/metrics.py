@@ -110,8 +110,8 @@ class _Snapshot(Collector):
     def _http(self) -> Iterator[Metric]:
         traffic, hot = self._meters.traffic, self._meters.sites.counters
         requests = dict(traffic.requests)
-        for digit, count in ((2, hot.hot - hot.hot_not_modified), (3, hot.hot_not_modified)):
-            key = RouteClass.SITE, digit
+        for status, count in hot.hot.items():
+            key = RouteClass.SITE, status // 100
             requests[key] = requests.get(key, 0) + count
         size_bytes = {**traffic.bytes, RouteClass.SITE: traffic.bytes[RouteClass.SITE] + hot.hot_bytes}
         yield self._counter(
@@ -140,7 +140,7 @@ class _Snapshot(Collector):
             "Answers with a file of a site, by where its bytes came from.",
             ("tier",),
             {
-                ("hot",): counters.hot,
+                ("hot",): counters.hot.total(),
                 ("memory",): counters.memory,
                 ("disk",): counters.disk,
                 ("store",): counters.store,

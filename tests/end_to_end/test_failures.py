@@ -141,7 +141,8 @@ async def test_deleting_a_project_ends_its_build_and_its_site(site: LiveSite) ->
     answer = await site.user.request("DELETE", f"/api/projects/{site.project['projectID']}")
 
     assert answer.status == 204
-    assert (await site.user.site(site.project["url"])).status == 404
+    # Announced through Redis, as to every other process.
+    await eventually(lambda: site.user.site(site.project["url"]), lambda answer: answer.status == 404)
     await eventually(lambda: processes_with(number), lambda found: not found, within_s=CANCEL_S)
     assert (await site.user.get(f"/api/deployments/{deployment_id}")).status == 404
 

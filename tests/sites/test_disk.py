@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,11 @@ async def put(store: WatchedStore, data: bytes) -> BlobID:
 
 
 def files_in(directory: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in directory.iterdir()}
+    found = {}
+    for path in directory.iterdir():
+        with suppress(FileNotFoundError):  # swept meanwhile
+            found[path.name] = path.stat().st_size
+    return found
 
 
 async def whole(cache: BlobCache, blob: BlobID, size: int) -> bytes:

@@ -64,7 +64,7 @@ class Site:
 
     @property
     def hot(self) -> int:
-        return self.sites.counters.hot
+        return self.sites.counters.hot.total()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -103,6 +103,8 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         get("/docs/?utm=1", "Cookie: a=b"),
         get("/", f"If-None-Match: {etag(HOME)}", "Connection: keep-alive"),
         get("/large.png", "Accept-Encoding: gzip, br", "User-Agent: x"),
+        get("/nothing"),
+        get("/nothing.css", method="HEAD"),
     ],
 )
 async def test_the_second_answer_is_the_first_ones_copy(site: Site, request_: bytes) -> None:
@@ -119,7 +121,6 @@ async def test_the_second_answer_is_the_first_ones_copy(site: Site, request_: by
 @pytest.mark.parametrize(
     "request_",
     [
-        get("/nothing"),
         get("/docs"),
         get("/larger.png"),
         get("/", "Range: bytes=0-3"),
@@ -308,7 +309,7 @@ async def test_without_the_database_and_the_store_hot_sites_never_fail(site: Sit
 async def test_the_date_is_todays(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     hot = site.sites.hot
     lead = Lead(SiteRoute(ProjectID("p"), DeploymentID("d"), preview=False), 1e9)
-    hot.prepare(("GET", "/", "a", "", "", "", "", ""), Plan(304, {}, b""), None, lead)
+    hot.prepare(("GET", "/", "a", "", "", "", "", ""), Plan(304, {}, b""), b"", lead)
     monkeypatch.setattr("time.time", lambda: NOON + 0.25)
     request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -321,7 +322,40 @@ async def test_the_date_is_todays(site: Site, monkeypatch: pytest.MonkeyPatch) -
     assert first == b"Fri, 31 Dec 1999 12:00:00 GMT\r\n\r\n"
     monkeypatch.setattr("time.time", lambda: NOON + 1)
     assert date(100.7) == first
+    kept = hot.ready[request]
+    assert kept.data.endswith(first)
+    assert kept.until == 100.75
     assert date(100.75) == b"Fri, 31 Dec 1999 12:00:01 GMT\r\n\r\n"
+    assert hot.ready[request] is not kept
+
+
+def test_paths_that_were_made_up_push_out_one_another_only(site: Site) -> None:
+    hot = site.sites.hot
+    lead = Lead(SiteRoute(ProjectID("p"), DeploymentID("d"), preview=False), 1e9)
+
+    def found(path: str) -> bool:
+        return hot.find(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode(), 1.0) is not None
+
+    hot.prepare(("GET", "/", "a", "", "", "", "", ""), Plan(200, {}, b""), b"page", lead)
+    for number in range(10_000):
+        hot.prepare(("GET", f"/{number}", "a", "", "", "", "", ""), Plan(404, {}, b""), b"", lead)
+    assert found("/")
+    assert found("/9999")
+    assert not found("/0")
+
+
+async def test_a_page_comes_and_goes(site: Site) -> None:
+    async def publish_as(deployment: str, files: dict[str, bytes]) -> None:
+        site.routes.routes[SiteHost("a", None)] = await publish(site.store, files, deployment=deployment)
+        site.sites.routes.handle(SiteChanged(ProjectID("p1")))
+
+    site.sites.routes.heard()
+    async with site.connection() as connection:
+        for number, status in enumerate([404, 200, 404, 200]):
+            await publish_as(f"d{number}", {"/x": b"x"} if status == 200 else {})
+            for _ in range(3):
+                assert (await connection.ask(get("/x"))).status == status
+        assert set(site.sites.counters.hot) == {404, 200}
 
 
 def test_every_private_name_of_aiohttp_is_where_it_was() -> None:

@@ -213,3 +213,14 @@ async def test_only_so_many_are_remembered(database: Database) -> None:
     assert database.asked == []
     await cache.get(HOST)
     assert database.asked == [HOST]
+
+
+async def test_a_database_that_comes_and_goes_is_spoken_of_once_in_a_while(
+    cache: RouteCache, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    lead = await cache.get(HOST)
+    for error in (RouteUnavailable("slow"), None) * 3:
+        database.error = error
+        lead.until = 0
+        assert (await cache.get(HOST)).route == route("p1", "d1")
+    assert caplog.messages == ["serving by the routes known last: slow"]
