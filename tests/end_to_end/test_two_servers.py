@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +17,7 @@ from scalemesh.db.pool import Pool, open_pool
 from scalemesh.db.queue import shorten_leases
 from tests.artifacts.s3_server import S3Server
 from tests.parts.git import GitServer
-from tests.parts.processes import processes_with
+from tests.parts.processes import gate, open_gate, processes_with
 from tests.parts.server import Client, eventually
 from tests.parts.server_process import ServerProcess, server_process
 
@@ -123,17 +122,6 @@ async def stored_log(client: Client, deployment_id: str) -> list[tuple[int, str]
     *lines, end = [json.loads(row) for row in answer.text.splitlines()]
     assert end["type"] == "end"
     return [(line["seq"], line["text"]) for line in lines]
-
-
-def gate() -> str:
-    """A command that runs until somebody opens it."""
-    return f"sleep {secrets.randbelow(10**9) + 10**9}"
-
-
-async def open_gate(command: str) -> None:
-    for process in await eventually(lambda: processes_with(command), within_s=BUILD_S):
-        if process.name() == "sleep":
-            process.kill()
 
 
 async def test_either_is_killed_in_the_middle_of_a_build_and_nothing_is_lost(
