@@ -67,7 +67,6 @@ async def client(ecs: ScriptedECS, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     for name, value in {
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "eu-central-1",
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_ENDPOINT_URL_ECS": ecs.endpoint_url,
     }.items():
