@@ -1,12 +1,12 @@
 """``make bench``, ``bench-builds`` and ``bench-logs``: every figure with the bound it is held to.
 
-``python -m bench NAME`` measures one part: start (a first deploy), sites, hot, builds or logs.
+``python -m bench NAME`` measures one part: start (a first deploy), away, sites, hot, builds or logs.
 """
 
 import asyncio
 import sys
 
-from bench import builds, first_deploy, hot, logs, sites
+from bench import away, builds, first_deploy, hot, logs, sites
 from bench.figures import Figure
 
 
@@ -17,6 +17,7 @@ async def _start_and_sites() -> list[Figure]:
 _MEASURES = {
     "all": _start_and_sites,
     "start": first_deploy.measure,
+    "away": away.measure,
     "sites": sites.measure,
     "hot": hot.measure,
     "builds": builds.measure,
