@@ -1,13 +1,13 @@
 """``make bench``, ``bench-builds`` and ``bench-logs``: every figure with the bound it is held to.
 
-``python -m bench NAME`` measures one part: start (a first deploy), sites, hot, promotion, builds
+``python -m bench NAME`` measures one part: start (a first deploy), away, sites, hot, promotion, builds
 or logs.
 """
 
 import asyncio
 import sys
 
-from bench import builds, first_deploy, hot, logs, promotion, sites
+from bench import away, builds, first_deploy, hot, logs, promotion, sites
 from bench.figures import Figure
 
 
@@ -18,6 +18,7 @@ async def _start_and_sites() -> list[Figure]:
 _MEASURES = {
     "all": _start_and_sites,
     "start": first_deploy.measure,
+    "away": away.measure,
     "sites": sites.measure,
     "hot": hot.measure,
     "promotion": promotion.measure,

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import asyncpg
 import psutil
@@ -24,6 +23,7 @@ from bench.first_deploy import server
 from bench.printers import Printing
 from bench.watchers import Seen, Watch
 from scalemesh.artifacts import DirectoryStore
+from scalemesh.embedded import embedded_servers, hold_data_dir
 from scalemesh.embedded.data_dir import socket_dir
 from scalemesh.logs.archive import BuildLog, write_build_log
 from scalemesh.model import DeploymentID, LogLine, ProjectID
@@ -78,13 +78,21 @@ async def measure() -> list[Figure]:
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         (root / "repositories").mkdir()
-        with GitServer.serve(root / "repositories") as git:
-            async with server(root / "data") as (_, client, process):
+        with GitServer.serve(root / "repositories") as git, hold_data_dir(root / "redis") as redis_dir:
+            # Not the server's own, which lets nobody else in.
+            async with (
+                embedded_servers(redis_dir, postgres=False) as servers,
+                server(root / "data", REDIS_URL=(redis_url := servers.redis_url or "")) as (
+                    _,
+                    client,
+                    process,
+                ),
+            ):
                 await client.sign_up()
                 url = await git.make_repo("ticker", {"index.html": "<p>ticks</p>", "ticker.js": _TICKER})
                 crowd = await _crowd(client, process, url)
-                relay = await _relay(client, root / "data", url, watchers=_WATCHERS // 3)
-                many = await _many_builds(client, process, root / "data")
+                relay = await _relay(client, redis_url, url, watchers=_WATCHERS // 3)
+                many = await _many_builds(client, process, redis_url, root / "data")
                 opened = await _open_long(client, root / "data")
     what = f"{_WATCHERS:,} watchers of {_TICKS_PER_S:,} lines/s"
     ours, deaf_s = crowd
@@ -129,12 +137,12 @@ async def _crowd(client: Client, process: psutil.Process, url: str) -> tuple[Mea
     return measured, deaf_s
 
 
-async def _relay(client: Client, data_dir: Path, url: str, *, watchers: int) -> Measured:
+async def _relay(client: Client, redis_url: str, url: str, *, watchers: int) -> Measured:
     port = unused_port()
     async with _ticking(client, url) as (deployment_id, gate):
         project_id = (await client.deployment(deployment_id))["projectID"]
         relay = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.relay", str(port), _redis_url(data_dir), f"logs:{project_id}"
+            sys.executable, "-m", "bench.relay", str(port), redis_url, f"logs:{project_id}"
         )
         try:
             await eventually(lambda: _listens(port), within_s=20)
@@ -147,10 +155,10 @@ async def _relay(client: Client, data_dir: Path, url: str, *, watchers: int) -> 
     return measured
 
 
-async def _many_builds(client: Client, process: psutil.Process, data_dir: Path) -> Measured:
+async def _many_builds(client: Client, process: psutil.Process, redis_url: str, data_dir: Path) -> Measured:
     builds = [(f"p{secrets.token_hex(5)}", f"d{secrets.token_hex(5)}") for _ in range(_BUILDS)]
     await _insert(client, data_dir, builds, status="building")
-    printing = Printing(_redis_url(data_dir), builds, _BUILD_LINES, _BUILD_LINES_PER_S)
+    printing = Printing(redis_url, builds, _BUILD_LINES, _BUILD_LINES_PER_S)
     paths = [f"/api/deployments/{deployment_id}/logs/live?after=0" for _, deployment_id in builds]
     watch = Watch(client.port, paths, _headers(client), _BUILD_LINES, _OVER_S)
     printers: list[Process] = []
@@ -242,10 +250,6 @@ def _held_by(port: int) -> set[int]:
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     mine = f":{port:04X}"
     return {int(row[2][-4:], 16) for row in rows if row[1].endswith(mine) and row[9] != "0"}
-
-
-def _redis_url(data_dir: Path) -> str:
-    return f"unix://{quote(str(socket_dir(data_dir.resolve()) / 'valkey' / 'valkey.sock'))}"
 
 
 async def _listens(port: int) -> bool:

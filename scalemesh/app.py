@@ -36,6 +36,7 @@ from scalemesh.logs.follow import Logs
 from scalemesh.logs.hub import Hub
 from scalemesh.logs.looks import looks
 from scalemesh.logs.subscriber import subscriber
+from scalemesh.logs.writers import LogWriters
 from scalemesh.model import DeploymentID, SiteRoute
 from scalemesh.projects import Projects
 from scalemesh.settings import Settings
@@ -116,6 +117,7 @@ def init_app(settings: Settings, resources: Resources, place: Place, *, alone: b
         ),
         site_url=settings.site_url,
         grants=store if place.grants and isinstance(store := resources.store, GrantsUploads) else None,
+        writers=LogWriters(resources.redis, resources.redis_url) if settings.embeds_redis else None,
     )
     dispatcher = Dispatcher(
         resources.pool,

@@ -148,7 +148,8 @@ async def _check_ecs(settings: Settings) -> list[str]:
     except CannotUseECS as error:
         return [str(error)]
     except AWAY as error:
-        return [f"ECS_CLUSTER: ECS does not answer ({_said(error)}): correct AWS_REGION or the network"]
+        said = _said(error)
+        return [f"ECS_CLUSTER: ECS does not answer ({said}): correct AWS_DEFAULT_REGION or the network"]
 
 
 def _redis(url: str) -> Redis:

@@ -111,7 +111,7 @@ class SettingFields(BaseSettings):
         "REDIS_BUILDER_URL",
         "",
         "What builders write their log with: `REDIS_URL` of a Redis user who can do nothing else. Required "
-        "with `BUILDER=ecs`.",
+        "with `BUILDER=ecs`. On its own Valkey the server gives each builder a user of its own.",
         unset="`REDIS_URL`",
     )
     ecs_cluster: str = _setting("ECS_CLUSTER", "", "`BUILDER=ecs`: the cluster. Required with it.")

@@ -87,6 +87,15 @@ class Settings(SettingFields):
     def _redis_is_one(cls, value: str) -> str:
         return redis_address(value) if value else ""
 
+    @field_validator("redis_builder_url")
+    @classmethod
+    def _builders_use_the_same_redis(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("redis_url") == "":
+            raise ValueError(
+                "needs REDIS_URL beside it; on a Valkey of its own each builder is a user already"
+            )
+        return value
+
     @field_validator("redis_tls_verify")
     @classmethod
     def _only_tls_has_certificates(cls, value: bool, info: ValidationInfo) -> bool:

@@ -102,7 +102,8 @@ def container_request(
         # The directory, not the socket: a Redis that starts again makes another socket there.
         socket = Path(unquote(redis.path))
         inside = quote(f"{_PRIVATE}/redis/{socket.name}")
-        variables["REDIS_URL"] = f"unix://{inside}" + (f"?{redis.query}" if redis.query else "")
+        query = f"?{redis.query}" if redis.query else ""
+        variables["REDIS_URL"] = f"unix://{redis.netloc}{inside}{query}"
         mounts.append({"Type": "bind", "Source": str(socket.parent), "Target": f"{_PRIVATE}/redis"})
     memory_bytes = int(environment["BUILD_MEMORY_BYTES"]) + _BUILDER_MEMORY_BYTES
     host: dict[str, Any] = {

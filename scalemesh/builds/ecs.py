@@ -82,7 +82,9 @@ async def open_ecs_client(service: str = "ecs") -> AsyncIterator[Any]:
         try:
             client = await stack.enter_async_context(aioboto3.Session().client(service, config=config))
         except NoRegionError as error:
-            raise CannotUseECS("AWS_REGION: BUILDER=ecs needs it, for example eu-central-1") from error
+            raise CannotUseECS(
+                "AWS_DEFAULT_REGION: BUILDER=ecs needs it, for example eu-central-1"
+            ) from error
         yield client
 
 

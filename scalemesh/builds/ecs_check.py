@@ -50,7 +50,8 @@ async def _of_cluster(client: Any, place: TaskPlace) -> list[str]:
         return [_refused("ECS_CLUSTER", "ecs:DescribeClusters", error)]
     found = next(iter(answer["clusters"]), None)
     if found is None:
-        return [f"ECS_CLUSTER: there is no cluster {place.cluster} in this account and region (AWS_REGION)"]
+        where = "in this account and region (AWS_DEFAULT_REGION)"
+        return [f"ECS_CLUSTER: there is no cluster {place.cluster} {where}"]
     if found["status"] != "ACTIVE":
         return [f"ECS_CLUSTER: the cluster {place.cluster} is {found['status']}, not ACTIVE"]
     return []

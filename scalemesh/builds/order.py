@@ -13,7 +13,10 @@ from scalemesh.model import Target
 
 @dataclass(frozen=True, slots=True)
 class BuildPlace:
-    """Where builds of this server read from and write to; the same for each of them."""
+    """Where builds of this server read from and write to; the same for each of them.
+
+    ``redis_url`` is for builders that are no user of their own (`LogWriters`).
+    """
 
     artifacts: str
     s3_endpoint_url: str
@@ -37,6 +40,7 @@ def builder_environment(
     git_token: str | None,
     site_url: str,
     first_seq: int,
+    redis_url: str,
     upload_grant: str | None = None,
 ) -> dict[str, str]:
     """Variables without a value are left out: the builder has its own defaults for them."""
@@ -60,7 +64,7 @@ def builder_environment(
         "ARTIFACTS": place.artifacts,
         "S3_ENDPOINT_URL": place.s3_endpoint_url,
         "UPLOAD_GRANT": upload_grant or "",
-        "REDIS_URL": place.redis_url,
+        "REDIS_URL": redis_url,
         "LOG_FIRST_SEQ": str(first_seq),
         "BUILD_DEADLINE": claim.deadline.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "BUILD_SANDBOX": place.sandbox,

@@ -52,7 +52,6 @@ class ProcessLauncher:
     async def launch(self, deployment_id: DeploymentID, environment: Mapping[str, str]) -> RunningBuild:
         try:
             with contextlib.ExitStack() as at_end:
-                await asyncio.to_thread(remove_abandoned)
                 workspace = at_end.enter_context(new_workspace())
                 process = await self._take()
                 # Over the pipe, since every process of a user can read another's environment.
@@ -82,7 +81,10 @@ class ProcessLauncher:
         pass
 
     async def keep_standby(self) -> None:
-        """Has a builder stand by from now on, and again whenever a build has ended. Never returns."""
+        """Has a builder stand by from now on, and again whenever a build has ended. Never returns.
+
+        Each time it also removes what killed servers have left, which no build should wait for.
+        """
         while True:
             if self._standby is None or self._standby.returncode is not None:
                 try:
@@ -90,6 +92,7 @@ class ProcessLauncher:
                 except OSError as error:
                     logger.warning("no builder stands by: %s", error)
             self._wants_standby.clear()
+            await asyncio.to_thread(remove_abandoned)
             await self._wants_standby.wait()
 
     async def close(self) -> None:

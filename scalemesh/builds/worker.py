@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -15,20 +15,15 @@ from scalemesh.builds.counters import BuildCounters
 from scalemesh.builds.launcher import BuildID, LaunchDelayed, Launcher, LaunchFailed, RunningBuild
 from scalemesh.builds.order import BuildPlace, builder_environment, site_label
 from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, decide_outcome
+from scalemesh.builds.record import Records, while_redis_returns
 from scalemesh.db import queue
 from scalemesh.db.pool import UNAVAILABLE, Pool
 from scalemesh.db.queue import BuildFacts, Claim, LostLease
 from scalemesh.fields.variables import values_for
 from scalemesh.logs import stream
-from scalemesh.logs.archive import (
-    ArchiveDamaged,
-    BuildLog,
-    BuildResult,
-    fetch_build_log,
-    write_whole_build_log,
-)
 from scalemesh.logs.events import Announcer
-from scalemesh.model import Failure, LogLine, Status
+from scalemesh.logs.writers import LogWriters
+from scalemesh.model import Failure, Status
 from scalemesh.tasks import end_tasks, to_its_end
 
 logger = logging.getLogger(__name__)
@@ -43,8 +38,8 @@ _LOST_OR_AWAY: tuple[type[Exception], ...] = (LostLease, *_AWAY)
 
 # Of a server that stops; a restart should not wait for a Postgres or a store that is away.
 _GIVE_BACK_S = 5.0
-# A store that does not answer now; no build could end well without it.
-_STORE_AWAY = timedelta(seconds=5)
+# A store that does not answer now, without which no build could end well, or our own Redis.
+_PART_AWAY = timedelta(seconds=5)
 # The builder ends itself at its deadline; one that is still there after this is stopped.
 _DEADLINE_GRACE_S = 10.0
 # After its site is live; the builder itself gives up before.
@@ -52,14 +47,13 @@ _SAVE_S = 150.0
 # An outcome is worth waiting for a restart of Postgres or of the store, for about the length of a lease.
 _RECORD_TRIES = 12
 _RECORD_RETRY_S = 1.0
-# Redis is not worth as much: a build goes on without it, and this is waited for under one lease.
-_REDIS_TRIES = 5
 
 
 class Worker:
     """``site_url`` gives a site's address by the first label of its host.
 
-    ``grants`` is the store where its builders get a grant instead of keys.
+    ``grants`` is the store where its builders get a grant instead of keys, ``writers`` the Redis where each
+    builder is a user of its own.
     """
 
     def __init__(
@@ -73,15 +67,17 @@ class Worker:
         *,
         site_url: Callable[[str], str],
         grants: GrantsUploads | None = None,
+        writers: LogWriters | None = None,
     ) -> None:
         self._pool = pool
         self._redis = redis
-        self._store = store
+        self._records = Records(store, redis)
         self._launcher = launcher
         self._secrets = secrets
         self._place = place
         self._site_url = site_url
         self._grants = grants
+        self._writers = writers
         self._announcer = Announcer(redis)
         self.counters = BuildCounters()
 
@@ -116,15 +112,19 @@ class Worker:
         ``explanation`` is the launcher's, where it knows more than the builder's log.
         """
         canceled = await _persistently(lambda: queue.renew_lease(self._pool, claim, LEASE))
+        await self._dismiss_writer(BuildID(claim.deployment_id, claim.attempt))
         outcome = await _persistently(lambda: self._outcome(claim, canceled, explanation))
         return await self._record(claim, outcome)
 
     async def remove_orphans(self) -> None:
         """End builders whose deployment no worker will ask for again. Raises LauncherAway."""
+        writers = await self._list_writers()
         # In this order: a builder that is found has a claim from before it, so a missing one is past.
-        if found := set(await self._launcher.list_builds()):
-            building = await queue.list_attempts_building(self._pool)
-            for build in found - {BuildID(*attempt) for attempt in building}:
+        if (found := set(await self._launcher.list_builds())) or writers:
+            building = {BuildID(*attempt) for attempt in await queue.list_attempts_building(self._pool)}
+            for build in writers - building:
+                await self._dismiss_writer(build)
+            for build in found - building:
                 logger.warning("removing what is left of %s, attempt %d", build.deployment_id, build.attempt)
                 await self._launcher.remove(build)
 
@@ -137,8 +137,9 @@ class Worker:
                 env=values_for(self._secrets.open(claim.env_encrypted), claim.target),
                 git_token=self._secrets.open_token(claim.access_token_encrypted),
                 site_url=self._site_url(site_label(claim)),
-                first_seq=await self._first_seq(claim),
+                first_seq=await self._records.first_seq(claim),
                 upload_grant=await self._upload_grant(claim),
+                redis_url=await self._redis_url(claim),
             )
             running = await self._launcher.launch(claim.deployment_id, environment)
         except SecretUnreadable as error:
@@ -153,6 +154,7 @@ class Worker:
         except LaunchDelayed as error:
             logger.warning("deployment %s waits: %s", claim.deployment_id, error)
             after = error.after
+            await self._dismiss_writer(BuildID(claim.deployment_id, claim.attempt))
             await self._announce(
                 claim, await _persistently(lambda: queue.put_back(self._pool, claim, after=after))
             )
@@ -213,17 +215,12 @@ class Worker:
                 await running.stop()
 
     async def _outcome(self, claim: Claim, canceled: bool, explanation: Failure | None) -> Outcome:
-        try:
-            log = await self._archived_log(claim, claim.attempt)
-        except ArchiveDamaged:
-            logger.exception("the log of %s is damaged", claim.deployment_id)
-            log = None
-        result = log.result if log else None
+        result = await self._records.fetch_result(claim)
         return decide_outcome(result, attempt=claim.attempt, canceled=canceled, explanation=explanation)
 
     async def _record(self, claim: Claim, outcome: Outcome) -> Status:
         """Write the outcome; the log is whole in the archive before anybody can see the end."""
-        await self._complete_log(claim, outcome)
+        await self._records.complete(claim, outcome)
         status = await _persistently(lambda: self._mark(claim, outcome))
         self.counters.count(status, claim.started_at)
         return status
@@ -241,81 +238,41 @@ class Worker:
             case Retry(after):
                 return await queue.requeue(self._pool, claim, after=after)
 
-    async def _complete_log(self, claim: Claim, outcome: Outcome) -> None:
-        """Put into the archive what it lacks: the lines of an earlier attempt or a lost builder, and why."""
-        try:
-            log = await self._archived_log(claim, claim.attempt)
-            last_word = _last_word(outcome, log.result if log else None)
-            if log is None or not log.lines or log.lines[0].seq > 1 or last_word:
-                lines = await self._whole_log(claim, log.lines if log else (), last_word)
-                whole = BuildLog(lines, log.result if log else None)
-                await write_whole_build_log(
-                    self._store, claim.project_id, claim.deployment_id, claim.attempt, whole
-                )
-            await stream.expire(self._redis, claim.deployment_id)
-        except (RedisError, StoreUnavailable, ArchiveDamaged) as error:
-            # The outcome matters more than its log, and the stream still has the lines.
-            logger.warning("the log of %s could not be completed: %s", claim.deployment_id, error)
-
-    async def _whole_log(
-        self, claim: Claim, archived: Sequence[LogLine], last_word: str | None
-    ) -> Sequence[LogLine]:
-        """What came before the ``archived`` lines, those, and ``last_word`` as the server's own."""
-        lines = [*await self._earlier_lines(claim)]
-        known = lines[-1].seq if lines else 0
-        if not archived or known < archived[0].seq - 1:
-            lines += await _while_redis_returns(
-                lambda: stream.read_lines(self._redis, claim.deployment_id, known)
-            )
-        if archived:
-            lines = [*(line for line in lines if line.seq < archived[0].seq), *archived]
-        if last_word is None:
-            return lines
-        last = LogLine(
-            seq=lines[-1].seq + 1 if lines else 1,
-            time=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            stream="system",
-            phase=lines[-1].phase if lines else "clone",
-            text=last_word,
-        )
-        try:
-            await stream.append_line(self._redis, claim.project_id, claim.deployment_id, last)
-        except RedisError as error:
-            logger.warning("open consoles miss the last line of %s: %s", claim.deployment_id, error)
-        return [*lines, last]
-
     async def _upload_grant(self, claim: Claim) -> str | None:
         if self._grants is None:
             return None
         try:
             return await self._grants.grant(claim.project_id, claim.production_id, claim.deadline)
         except StoreUnavailable as error:
-            raise LaunchDelayed(f"the store gives no grant: {error}", _STORE_AWAY) from error
+            raise LaunchDelayed(f"the store gives no grant: {error}", _PART_AWAY) from error
 
-    async def _first_seq(self, claim: Claim) -> int:
-        """1, or on a later attempt the number after the last line that an earlier one wrote."""
-        if claim.attempt == 1:
-            return 1
-        earlier = await self._earlier_lines(claim)
-        last = earlier[-1].seq if earlier else 0
+    async def _redis_url(self, claim: Claim) -> str:
+        """What its builder writes the log with."""
+        if (writers := self._writers) is None:
+            return self._place.redis_url
         try:
-            live = await _while_redis_returns(lambda: stream.last_seq(self._redis, claim.deployment_id))
+            return await while_redis_returns(
+                lambda: writers.admit(claim.project_id, claim.deployment_id, claim.attempt)
+            )
         except RedisError as error:
-            logger.warning("the live log of %s can't be read: %s", claim.deployment_id, error)
-            return last + 1
-        return max(live, last) + 1
+            raise LaunchDelayed(f"Redis takes no writer: {error}", _PART_AWAY) from error
 
-    async def _earlier_lines(self, claim: Claim) -> Sequence[LogLine]:
-        """The log up to the attempt before, as far as the archive has it."""
+    async def _dismiss_writer(self, build: BuildID) -> None:
+        if self._writers is None:
+            return
         try:
-            log = await self._archived_log(claim, claim.attempt - 1)
-        except (StoreUnavailable, ArchiveDamaged) as error:
-            logger.warning("the earlier log of %s can't be read: %s", claim.deployment_id, error)
-            return ()
-        return log.lines if log else ()
+            await self._writers.dismiss(build.deployment_id, build.attempt)
+        except RedisError as error:
+            logger.warning("the log of %s can be written until Redis is back: %s", build.deployment_id, error)
 
-    async def _archived_log(self, claim: Claim, attempt: int) -> BuildLog | None:
-        return await fetch_build_log(self._store, claim.project_id, claim.deployment_id, attempt)
+    async def _list_writers(self) -> set[BuildID]:
+        if self._writers is None:
+            return set()
+        try:
+            return {BuildID(*attempt) for attempt in await self._writers.list_admitted()}
+        except RedisError as error:
+            logger.warning("who may write logs is asked again later: %s", error)
+            return set()
 
     async def _give_back(self, claim: Claim) -> None:
         if self._launcher.outlives_server:
@@ -347,30 +304,6 @@ async def _let_save(running: RunningBuild) -> None:
         logger.warning("a builder took longer than %.0f s to save its caches and is stopped", _SAVE_S)
     finally:
         await to_its_end(running.stop())
-
-
-def _last_word(outcome: Outcome, result: BuildResult | None) -> str | None:
-    """What the log's end must say; None where the builder has said it, or there is nothing to say."""
-    match outcome:
-        case Fail(failure, _) if result is None or result.failure != failure:
-            return f"{failure.message} {failure.hint}"
-        case Cancel() if result is None:
-            return "The build was canceled."
-        case Retry() if result is None:
-            return "The build was interrupted. It starts again."
-        case _:
-            return None
-
-
-async def _while_redis_returns(read: Callable[[], Awaitable[T]]) -> T:
-    """Try again for as long as a Redis that was killed takes to be back; then the last error."""
-    for _ in range(_REDIS_TRIES - 1):
-        try:
-            return await read()
-        except RedisError as error:
-            logger.warning("trying again in %.0f s: %s", _RECORD_RETRY_S, error)
-            await asyncio.sleep(_RECORD_RETRY_S)
-    return await read()
 
 
 async def _persistently(work: Callable[[], Awaitable[T]]) -> T:

@@ -350,9 +350,9 @@ async def requeue(pool: Pool, claim: Claim, *, after: timedelta) -> Status:
 
 
 async def put_back(pool: Pool, claim: Claim, *, after: timedelta) -> Status:
-    """As ``requeue``, of an attempt that never began: it does not count, and no time of the build has passed.
+    """As ``requeue``, of an attempt that never began: it does not count. Raises LostLease.
 
-    Raises LostLease.
+    Of the first one no time of the build has passed either; a later one keeps the deadline of all.
     """
     return await _give_back(pool, claim, after, began=False)
 
@@ -366,7 +366,7 @@ async def _give_back(pool: Pool, claim: Claim, after: timedelta, *, began: bool)
             worker = NULL, lease_until = NULL,
             attempt = CASE WHEN $5 THEN attempt ELSE attempt - 1 END,
             started_at = CASE WHEN $5 OR attempt > 1 THEN started_at END,
-            deadline_at = CASE WHEN $5 THEN deadline_at END,
+            deadline_at = CASE WHEN $5 OR attempt > 1 THEN deadline_at END,
             retry_at = now() + $4::interval * (0.5 + random())
         WHERE id = $1
           AND attempt = $2

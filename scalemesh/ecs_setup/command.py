@@ -103,7 +103,7 @@ async def _open_account(options: argparse.Namespace) -> AsyncIterator[Account]:
     session = aioboto3.Session()
     region = session.region_name
     if not region:
-        raise SetupFailed("AWS_REGION: set it to where builds are to run, for example eu-central-1")
+        raise SetupFailed("AWS_DEFAULT_REGION: set it to where builds are to run, for example eu-central-1")
     config = AioConfig(retries={"mode": "standard", "total_max_attempts": _TRIES})
     async with AsyncExitStack() as stack:
 

@@ -172,7 +172,7 @@ def exports(wanted: Wanted, subnets: list[str]) -> list[str]:
     """Lines for a shell."""
     return [
         "export BUILDER=ecs",
-        f"export AWS_REGION={wanted.region}",
+        f"export AWS_DEFAULT_REGION={wanted.region}",
         f"export S3_BUCKET={wanted.bucket}",
         f"export ECS_CLUSTER={wanted.name}",
         f"export ECS_TASK_DEFINITION={wanted.family}",

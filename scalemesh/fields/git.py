@@ -55,7 +55,11 @@ def git_url(value: str, rules: GitRules) -> str:
 
 
 def ref(value: str) -> str:
-    """A branch, tag or commit, as `git check-ref-format` admits it and without any shell's characters."""
+    """A branch, tag or commit, as `git check-ref-format` admits it and without any shell's characters.
+
+    A branch by its full name (``refs/heads/main``, as webhooks and CI have it) is the branch.
+    """
+    value = value.removeprefix("refs/heads/")
     bad = (
         len(value) > REF_MAX_CHARACTERS
         or not _REF.fullmatch(value)

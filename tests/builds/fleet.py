@@ -16,6 +16,7 @@ from scalemesh.builds.worker import Worker
 from scalemesh.db.queue import Claim
 from scalemesh.logs.archive import BuildLog, BuildResult, write_build_log
 from scalemesh.logs.events import Announcer
+from scalemesh.logs.writers import LogWriters
 from scalemesh.model import DeploymentID, LogLine, ProjectID, QueueLimits
 from tests.db.rows import Rows
 from tests.parts.server import eventually
@@ -33,6 +34,10 @@ class Fleet(Generic[L]):
     store: DirectoryStore
     launcher: L
 
+    @property
+    def writers(self) -> LogWriters:
+        return LogWriters(self.redis, self.redis_url)
+
     def dispatcher(self, *, concurrency: int = 0) -> Dispatcher:
         worker = Worker(
             self.rows.pool,
@@ -49,6 +54,7 @@ class Fleet(Generic[L]):
                 examples=Path("/nonexistent"),
             ),
             site_url=lambda slug: f"http://{slug}.localhost",
+            writers=self.writers,
         )
         announcer = Announcer(self.redis)
         return Dispatcher(

@@ -34,7 +34,7 @@ CLAIM = Claim(
 PLACE = BuildPlace(
     artifacts="s3://sites",
     s3_endpoint_url="http://s3.example.com",
-    redis_url="redis://redis.example.com/0",
+    redis_url="redis://anybody@redis.example.com/0",
     sandbox="bwrap",
     allow_local_repos=True,
     examples=Path("/data/examples"),
@@ -45,7 +45,10 @@ def environment(
     claim: Claim, place: BuildPlace, env: dict[str, str], token: str | None = None
 ) -> dict[str, str]:
     site_url = "https://my-site.example.com"
-    return builder_environment(claim, place, env=env, git_token=token, site_url=site_url, first_seq=41)
+    redis_url = "redis://redis.example.com/0"
+    return builder_environment(
+        claim, place, env=env, git_token=token, site_url=site_url, first_seq=41, redis_url=redis_url
+    )
 
 
 def test_the_whole_environment() -> None:

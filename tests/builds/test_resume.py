@@ -95,6 +95,22 @@ async def test_a_build_that_still_runs_is_followed_to_its_end(fleet: Fleet[KeptB
     assert build.stopped == [False]
 
 
+async def test_only_a_build_that_somebody_follows_may_write_its_log(fleet: Fleet[KeptBuilds]) -> None:
+    build = KeptBuild()
+    followed, gone = await lost(fleet, build), await lost(fleet, None)
+    for claim in (followed, gone):
+        await fleet.writers.admit(claim.project_id, claim.deployment_id, claim.attempt)
+        # And one of which no row tells any more, since its server was killed as it took it back.
+        await fleet.writers.admit(claim.project_id, claim.deployment_id, claim.attempt + 1)
+    async with fleet.dispatcher().running():
+        await eventually(
+            fleet.writers.list_admitted, lambda left: left == [(followed.deployment_id, followed.attempt)]
+        )
+        await fleet.publish(followed)
+        build.ended.set()
+        await eventually(fleet.writers.list_admitted, lambda left: left == [])
+
+
 async def test_one_that_is_gone_is_built_again(fleet: Fleet[KeptBuilds]) -> None:
     claim = await lost(fleet, None)
     async with fleet.dispatcher().running():

@@ -159,6 +159,17 @@ async def test_what_never_began_is_put_back_as_if_it_had_not_been_claimed(pool: 
     assert await rows.row(queued.id) == {**before, "retry_at": ANY}
 
 
+async def test_a_later_attempt_that_never_began_keeps_the_deadline_of_all(pool: Pool, rows: Rows) -> None:
+    claim = await rows.building(await rows.project())
+    await requeue(pool, claim, after=timedelta(0))
+    again = await rows.claim()
+    assert again is not None
+    await put_back(pool, again, after=timedelta(0))
+    once_more = await rows.claim()
+    assert once_more is not None
+    assert (once_more.attempt, once_more.deadline) == (2, claim.deadline)
+
+
 async def test_leases_are_shortened_and_never_lengthened(pool: Pool, rows: Rows) -> None:
     await rows.building(await rows.project())
     await shorten_leases(pool, timedelta(seconds=5))

@@ -1,6 +1,7 @@
 """The manifests as `kubectl kustomize` renders them, against the schemas of Kubernetes. No cluster."""
 
 import base64
+import re
 import shutil
 import subprocess
 import sys
@@ -92,14 +93,27 @@ def test_its_settings_are_the_servers(rendered: Rendered) -> None:
     environment = rendered.environment()
     known = {str(field.alias) for field in Settings.model_fields.values()}
     assert [name for name in environment if name not in known and not name.startswith(NOT_OURS)] == []
-    # Where production builds is filled in with what ecs-setup prints.
-    filled_in = ("BUILDER",) if rendered.name == "production" else ()
-    settings = load_settings(
-        **{name: value for name, value in environment.items() if name in known and name not in filled_in}
-    )
+    settings = load_settings(**{name: value for name, value in environment.items() if name in known})
     assert not settings.embeds_postgres
     assert not settings.embeds_redis
     assert settings.s3_bucket
+    assert settings.builder == {"local": "docker", "production": "ecs"}[rendered.name]
+
+
+def test_the_local_images_are_those_that_make_names(rendered: Rendered) -> None:
+    named = dict(re.findall(r"^(SERVER|BUILDER)_IMAGE \?= (\S+)$", (ROOT / "Makefile").read_text(), re.M))
+    servers = [
+        container for _, container in _containers(rendered) if container["name"] in ("migrate", "scalemesh")
+    ]
+    assert len(servers) == 2
+    for container in servers:
+        if rendered.name == "local":
+            assert (container["image"], container["imagePullPolicy"]) == (named["SERVER"], "Never")
+        else:
+            # A tag other than latest, so that nodes keep what they have.
+            assert re.fullmatch(r"\S+:[0-9.]+", container["image"])
+    if rendered.name == "local":
+        assert rendered.environment()["BUILDER_IMAGE"] == named["BUILDER"]
 
 
 def test_it_runs_with_as_little_as_it_can(rendered: Rendered) -> None:

@@ -4,9 +4,12 @@ import argparse
 import base64
 import hashlib
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aioboto3
+import aiohttp
 import pytest
 
 from scalemesh.ecs_setup.command import SetupFailed, run_setup
@@ -33,14 +36,23 @@ async def push_image() -> str:
     return str(answer["image"]["imageId"]["imageDigest"])
 
 
-async def test_it_is_made_once_and_its_settings_are_printed(
-    aws: str, capsys: pytest.CaptureFixture[str]
+async def test_it_asks_makes_each_thing_once_and_prints_the_settings(
+    aws: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr("builtins.input", lambda _: "no")
+    await run_setup(options("--dry-run"))
+    await run_setup(options())
+    said = capsys.readouterr().out
+    assert said.count("  to make   ") == 12
+    assert "made" not in said
+
     await run_setup(options("--yes"))
     said = capsys.readouterr().out
-    assert said.count("\nmade ") == 6
+    assert said.count("  to make   ") == said.count("\nmade ") == 6
     assert "docker push 123456789012.dkr.ecr.eu-central-1.amazonaws.com/mesh-builder:latest" in said
     assert "export" not in said
+    await the_bucket_is_closed_encrypted_and_cleans_up()
+    await the_task_role_has_no_permission()
 
     digest = await push_image()
     await run_setup(options("--yes", "--cpu", "1024", "--memory", "4096"))
@@ -65,8 +77,7 @@ async def test_it_is_made_once_and_its_settings_are_printed(
     assert (definition["cpu"], definition["memory"]) == ("1024", "4096")
 
 
-async def test_the_bucket_is_closed_encrypted_and_cleans_up(aws: str) -> None:
-    await run_setup(options("--yes"))
+async def the_bucket_is_closed_encrypted_and_cleans_up() -> None:
     async with aioboto3.Session().client("s3") as s3:
         blocked = await s3.get_public_access_block(Bucket="mesh-sites")
         encryption = await s3.get_bucket_encryption(Bucket="mesh-sites")
@@ -77,8 +88,7 @@ async def test_the_bucket_is_closed_encrypted_and_cleans_up(aws: str) -> None:
     assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
 
 
-async def test_the_task_role_has_no_permission(aws: str) -> None:
-    await run_setup(options("--yes"))
+async def the_task_role_has_no_permission() -> None:
     async with aioboto3.Session().client("iam") as iam:
         inline = await iam.list_role_policies(RoleName="mesh-builder-task")
         attached = await iam.list_attached_role_policies(RoleName="mesh-builder-task")
@@ -88,20 +98,6 @@ async def test_the_task_role_has_no_permission(aws: str) -> None:
     assert not any("s3" in action or "*" in action for action in actions)
 
 
-@pytest.mark.parametrize("answer", ["", "no"])
-async def test_nothing_is_made_by_a_dry_run_or_without_a_yes(
-    aws: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str
-) -> None:
-    monkeypatch.setattr("builtins.input", lambda _: answer)
-    await run_setup(options("--dry-run"))
-    await run_setup(options())
-    said = capsys.readouterr().out
-    assert said.count("  to make   ") == 12
-    assert "made" not in said
-    async with aioboto3.Session().client("ecs") as ecs:
-        assert (await ecs.list_clusters())["clusterArns"] == []
-
-
 async def test_what_it_made_is_taken_back_and_nothing_else(
     aws: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,9 +105,7 @@ async def test_what_it_made_is_taken_back_and_nothing_else(
         await s3.create_bucket(
             Bucket="mesh-sites", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
         )
-    await run_setup(options("--yes"))
-    await push_image()
-    await run_setup(options("--yes"))
+    await run_setup(options("--yes", "--image", IMAGE))
     capsys.readouterr()
     await run_setup(options("--destroy", "--yes"))
     said = capsys.readouterr().out
@@ -136,10 +130,20 @@ async def test_an_image_is_given_by_digest_only(aws: str) -> None:
         await run_setup(options("--image", "registry.example.com/builder:latest"))
 
 
-async def test_what_aws_refuses_is_one_sentence(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    with pytest.raises(SetupFailed, match="Could not connect"):
-        await run_setup(options("--yes"))
+async def test_what_aws_refuses_is_one_sentence(moto_url: str, aws: str) -> None:
+    async with aiohttp.ClientSession() as session, knowing_its_users(session, moto_url):
+        with pytest.raises(SetupFailed, match=r"^AWS: .* security token .* is invalid"):
+            await run_setup(options("--yes"))
+
+
+@asynccontextmanager
+async def knowing_its_users(session: aiohttp.ClientSession, url: str) -> AsyncIterator[None]:
+    """An AWS that asks who it is, and does not know these keys."""
+    await (await session.post(f"{url}/moto-api/reset-auth", data="0")).read()
+    try:
+        yield
+    finally:
+        await (await session.post(f"{url}/moto-api/reset-auth", data="inf")).read()
 
 
 def test_the_whole_task_definition() -> None:

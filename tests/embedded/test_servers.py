@@ -27,6 +27,8 @@ from scalemesh.embedded import (
     hold_data_dir,
 )
 from scalemesh.embedded.binaries import valkey_server
+from scalemesh.logs.writers import LogWriters
+from scalemesh.model import DeploymentID, ProjectID
 from tests.parts.leftovers import is_alive, name_of
 
 
@@ -107,6 +109,15 @@ async def test_data_is_there_after_a_restart(data_dir: Path) -> None:
         assert await query(dsn, "SELECT word FROM kept") == "row"
         async with Redis.from_url(url) as client:
             assert await client.get("kept") == b"value"
+
+
+async def test_who_may_write_a_log_still_may_after_a_restart(data_dir: Path) -> None:
+    project, deployment = ProjectID("proj1"), DeploymentID("dep1")
+    async with embedded_valkey(data_dir) as url, Redis.from_url(url) as admin:
+        writer_url = await LogWriters(admin, url).admit(project, deployment, 1)
+    async with embedded_valkey(data_dir) as url, Redis.from_url(writer_url) as writer:
+        assert await writer.xadd("build-log:dep1", {"lines": "[]"})
+    assert stat.S_IMODE((data_dir / "valkey" / "password").stat().st_mode) == 0o600
 
 
 async def test_text_sorts_and_folds_the_same_on_every_machine(data_dir: Path) -> None:

@@ -44,6 +44,7 @@ async def redis_port(redis_url: str) -> AsyncIterator[int]:
 async def settings(
     aws: str,
     s3_server: S3Server,
+    redis_url: str,
     redis_port: int,
     builder_url: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -64,7 +65,7 @@ async def settings(
         "ECS_SECURITY_GROUPS": group["GroupId"],
         "S3_BUCKET": s3_server.bucket,
         "S3_ENDPOINT_URL": s3_server.endpoint_url,
-        "REDIS_URL": f"redis://127.0.0.1:{redis_port}",
+        "REDIS_URL": f"redis://{urlsplit(redis_url).netloc}127.0.0.1:{redis_port}",
         "REDIS_BUILDER_URL": f"redis://{login}127.0.0.1:{redis_port}",
     }
 

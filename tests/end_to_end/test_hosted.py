@@ -27,21 +27,22 @@ KEY = "a key for tests only"
 
 
 @pytest.fixture
-async def tls_port(redis_url: str, tmp_path: Path) -> AsyncIterator[int]:
+async def tls_url(redis_url: str, tmp_path: Path) -> AsyncIterator[str]:
     """Valkey behind TLS with a certificate that signs itself."""
-    async with forwarding(Path(urlsplit(redis_url).path), self_signed(tmp_path)) as port:
-        yield port
+    address = urlsplit(redis_url)
+    async with forwarding(Path(address.path), self_signed(tmp_path)) as port:
+        yield f"rediss://{address.netloc}127.0.0.1:{port}/0"
 
 
 async def test_a_self_signed_redis_is_used_on_demand_and_loudly(
     new_server: StartServer,
     git_server: GitServer,
     redis_url: str,
-    tls_port: int,
+    tls_url: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     url = await git_server.make_repo("over-tls", {"index.html": "hi"})
-    given = {"REDIS_URL": f"rediss://:@127.0.0.1:{tls_port}/0", "REDIS_TLS_VERIFY": "0"}
+    given = {"REDIS_URL": tls_url, "REDIS_TLS_VERIFY": "0"}
     async with new_server(**given) as server, server.visitor() as user:
         assert "REDIS_TLS_VERIFY=0: the certificate" in caplog.text
         await user.sign_up()
@@ -54,9 +55,9 @@ async def test_a_self_signed_redis_is_used_on_demand_and_loudly(
 
 
 async def test_a_certificate_that_nobody_signed_is_refused_and_the_fix_is_named(
-    new_server: StartServer, tls_port: int, caplog: pytest.LogCaptureFixture
+    new_server: StartServer, tls_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with new_server(REDIS_URL=f"rediss://127.0.0.1:{tls_port}/0") as server, server.visitor() as user:
+    async with new_server(REDIS_URL=tls_url) as server, server.visitor() as user:
         assert "set REDIS_TLS_VERIFY=0 where the certificate is self-signed" in caplog.text
         answer = await user.get("/health")
         assert (answer.status, answer.json["checks"]["redis"]) == (503, "unavailable")

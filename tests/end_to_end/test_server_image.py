@@ -87,7 +87,7 @@ async def test_it_serves_a_site_that_a_container_built(
             "PORT": str(client.port),
             "SESSION_KEY": "a key for tests only",
             "DATABASE_URL": f"postgresql://postgres@127.0.0.1:{postgres_port}{urlsplit(database).path}",
-            "REDIS_URL": f"redis://127.0.0.1:{redis_port}",
+            "REDIS_URL": f"redis://{urlsplit(redis_url).netloc}127.0.0.1:{redis_port}",
             "S3_BUCKET": s3_server.bucket,
             "S3_ENDPOINT_URL": s3_server.endpoint_url,
             "AWS_ACCESS_KEY_ID": s3_server.access_key_id,

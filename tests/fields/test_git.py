@@ -119,12 +119,16 @@ def test_a_usual_ref_is_taken(name: str) -> None:
     assert ref(name) == name
 
 
+def test_a_branch_has_one_name() -> None:
+    assert ref("refs/heads/release/2.0") == "release/2.0"
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "-x", "a..b", "x.lock", "x.lock/y", "@{-1}", "main\n", "a;b", "$(x)", "a b", "a//b", "/a", "a/", "a.",
         ".a", "a/.b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "a\x7f", "ä", "a" * 201,
-        "refs/heads/a@{1}",
+        "refs/heads/a@{1}", "refs/heads/",
     ],
 )  # fmt: skip
 def test_a_ref_that_git_or_a_shell_would_read_otherwise_is_refused(name: str) -> None:

@@ -30,7 +30,6 @@ async def aws(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": moto_url,
     }.items():

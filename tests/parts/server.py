@@ -132,10 +132,11 @@ async def eventually(
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server."""
+    """A running server. ``redis_url`` is that of its own Valkey, where it was given none."""
 
     port: int
     data_dir: Path
+    redis_url: str | None
 
     @asynccontextmanager
     async def visitor(self) -> AsyncIterator[Client]:
@@ -164,8 +165,8 @@ async def start_server(data_dir: Path, **settings: object) -> AsyncIterator[Serv
         **settings,
     }
     with listen("127.0.0.1", port) as listener:
-        async with running_server(load_settings(**given), listener):
-            yield Server(port, data_dir)
+        async with running_server(load_settings(**given), listener) as running:
+            yield Server(port, data_dir, running.servers.redis_url)
 
 
 @pytest.fixture
