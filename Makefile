@@ -21,6 +21,9 @@ BUILD_IMAGE ?= $(if $(shell docker ps >/dev/null 2>&1 && echo yes),docker build,
 # uv must use the Python of this machine, not fetch one.
 export UV_PYTHON_DOWNLOADS := never
 
+# Set in some images, it would have every server and builder compile all that it imports, seconds each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-faults test-containers builder-image server-image check settings-docs \
 	bench bench-builds bench-logs clean browser

@@ -27,7 +27,7 @@ async def test_a_repository_is_deployed_and_opened_in_the_browser(
     await member.get_by_role("button", name="Save and deploy").click()
 
     await expect(member.get_by_role("heading", name="Deployment #1")).to_be_visible()
-    await expect(member.locator(".line[data-seq='1']")).to_be_visible()
+    await expect(member.get_by_role("log").get_by_role("heading", name="Clone")).to_be_visible()
     await expect(member.locator("#status")).to_have_text("Ready", timeout=60_000)
     await expect(member.get_by_text("This is live")).to_be_visible()
     await expect(member.locator("#log-connection")).to_have_text("The log is complete")
