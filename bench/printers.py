@@ -32,7 +32,9 @@ class Printing:
 
 
 async def _print(printing: Printing) -> None:
-    reader, writer = await asyncio.open_unix_connection(unquote(urlsplit(printing.redis_url).path))
+    url = urlsplit(printing.redis_url)
+    reader, writer = await asyncio.open_unix_connection(unquote(url.path))
+    writer.write(_command("AUTH", unquote(url.password or "")))
     listening = asyncio.create_task(_listen(reader))
     printed: list[str] = []
     sent = [0] * _TURNS
