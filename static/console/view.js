@@ -153,7 +153,7 @@ export class LogView {
     };
     scroll();
     // Chunks above may turn out higher or lower than expected once they are drawn.
-    requestAnimationFrame(() => requestAnimationFrame(scroll));
+    requestAnimationFrame(() => requestAnimationFrame(() => this.follower.following || scroll()));
   }
 
   /** @param {1|-1} direction to the next or the previous step's header */
@@ -191,7 +191,13 @@ export class LogView {
   #foldDone() {
     const steps = this.#sections.filter((section) => section.outcome);
     if (steps.length < 2) return;
-    for (const section of steps) if (section.outcome === 'done' && !section.touched) section.fold(true);
+    // Whoever reads somewhere goes on reading there.
+    const place = this.follower.following || !this.#log.scrollTop ? null : this.#chunks.at(this.firstVisible())?.element;
+    const top = place?.getBoundingClientRect().top ?? 0;
+    for (const section of steps) {
+      if (section.outcome === 'done' && !section.touched && !(place && section.body.contains(place))) section.fold(true);
+    }
+    if (place) this.follower.scrollTo(this.#log.scrollTop + place.getBoundingClientRect().top - top);
   }
 
   #prepareToPrint() {

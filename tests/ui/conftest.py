@@ -4,12 +4,16 @@ import secrets
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from tests.parts.server import PASSWORD, Client, Server
 from tests.web.conftest import build
 
 __all__ = ["build", "console", "member", "page"]
+
+
+# A busy machine takes several times as long as a quiet one.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture

@@ -117,6 +117,7 @@ async def test_a_failed_build_leads_to_the_line_that_says_why(member: Page, git_
         await expect(failed.get_by_role("button")).to_have_attribute("aria-expanded", "true")
         await expect(failed).to_contain_text("Build failed")
         await member.reload()
+    await expect(line).to_be_in_viewport()
     await member.locator("#log").press("End")
     await expect(line).not_to_be_in_viewport()
     await member.get_by_role("link", name=re.compile(r"Line \d+ of the log")).click()
