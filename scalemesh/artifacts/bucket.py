@@ -68,8 +68,9 @@ async def open_bucket(
     )
     async with session.create_client("s3", endpoint_url=endpoint_url, config=config) as client:
         address = await _locate(client, name)
-        wire = _wire(session, address.url)
-        async with _http(session, address.url) as http:
+        proxy, tls = _proxy(address.url), _tls(session, address.url)
+        wire = _wire(address.url, proxy, tls)
+        async with _http(proxy, tls) as http:
             try:
                 yield Bucket(name, address, session, client, http, wire)
             finally:
@@ -201,27 +202,27 @@ async def _locate(client: Any, name: str) -> Address:
     raise AssertionError("boto has sent what was not signed")
 
 
-def _http(session: AioSession, url: str) -> aiohttp.ClientSession:
+def _http(proxy: str | None, tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
     """With the bounds, proxy and certificates that boto's client has."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=_tls(session, url) or True),
+        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=tls or True),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S),
-        proxy=_proxy(url),
+        proxy=proxy,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_UNSENT_HEADERS,
         auto_decompress=False,
     )
 
 
-def _wire(session: AioSession, url: str) -> Wire | None:
+def _wire(url: str, proxy: str | None, tls: ssl.SSLContext | None) -> Wire | None:
     """None where a proxy is in between."""
     parts = urlsplit(url)
-    if _proxy(url) is not None or parts.hostname is None:
+    if proxy is not None or parts.hostname is None:
         return None
     return Wire(
         parts.hostname,
         parts.port or (443 if parts.scheme == "https" else 80),
-        _tls(session, url),
+        tls,
         connect_timeout_s=CONNECT_TIMEOUT_S,
         read_timeout_s=READ_TIMEOUT_S,
     )

@@ -15,6 +15,7 @@ from aiodocker.containers import DockerContainer
 from aiodocker.exceptions import DockerError
 
 from scalemesh.builds import containers
+from scalemesh.builds.again import persistently
 from scalemesh.builds.containers import ContainerPlace, container_name, container_request
 from scalemesh.builds.launcher import BuildID, LauncherAway, LaunchFailed, RunningBuild
 from scalemesh.errors import ScaleMeshError
@@ -224,15 +225,12 @@ def _away() -> Iterator[None]:
 
 async def _persistently(work: Callable[[], Awaitable[T]]) -> T:
     """Try again while the engine is away; then its last error."""
-    for _ in range(_LAUNCH_TRIES - 1):
-        try:
-            return await work()
-        except DockerError as error:
-            if error.status != _NO_CONNECTION:
-                raise
-            logger.warning("trying again in %.0f s: %s", _RETRY_S, _said(error))
-        await asyncio.sleep(_RETRY_S)
-    return await work()
+    return await persistently(
+        work,
+        lambda error: isinstance(error, DockerError) and error.status == _NO_CONNECTION,
+        attempts=_LAUNCH_TRIES,
+        said=_said,
+    )
 
 
 def _said(error: Exception) -> str:

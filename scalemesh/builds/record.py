@@ -1,6 +1,5 @@
 """A build's log as the server knows and completes it, from the archive and the live stream."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
+from scalemesh.builds.again import persistently
 from scalemesh.builds.outcome import Cancel, Fail, Outcome, Retry
 from scalemesh.db.queue import Claim
 from scalemesh.logs import stream
@@ -28,7 +28,6 @@ T = TypeVar("T")
 
 # Redis is not worth as much as Postgres: a build goes on without it, and this is waited for under one lease.
 _REDIS_TRIES = 5
-_REDIS_RETRY_S = 1.0
 
 
 class Records:
@@ -131,10 +130,4 @@ def _last_word(outcome: Outcome, result: BuildResult | None) -> str | None:
 
 async def while_redis_returns(read: Callable[[], Awaitable[T]]) -> T:
     """Try again for as long as a Redis that was killed takes to be back; then the last error."""
-    for _ in range(_REDIS_TRIES - 1):
-        try:
-            return await read()
-        except RedisError as error:
-            logger.warning("trying again in %.0f s: %s", _REDIS_RETRY_S, error)
-            await asyncio.sleep(_REDIS_RETRY_S)
-    return await read()
+    return await persistently(read, lambda error: isinstance(error, RedisError), attempts=_REDIS_TRIES)

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from scalemesh.artifacts.store import ArtifactStore, GrantsUploads, StoreUnavailable
 from scalemesh.auth.secretbox import SecretBox, SecretUnreadable
+from scalemesh.builds.again import persistently
 from scalemesh.builds.counters import BuildCounters
 from scalemesh.builds.launcher import BuildID, LaunchDelayed, Launcher, LaunchFailed, RunningBuild
 from scalemesh.builds.order import BuildPlace, builder_environment, site_label
@@ -46,7 +47,6 @@ _DEADLINE_GRACE_S = 10.0
 _SAVE_S = 150.0
 # An outcome is worth waiting for a restart of Postgres or of the store, for about the length of a lease.
 _RECORD_TRIES = 12
-_RECORD_RETRY_S = 1.0
 
 
 class Worker:
@@ -308,10 +308,4 @@ async def _let_save(running: RunningBuild) -> None:
 
 async def _persistently(work: Callable[[], Awaitable[T]]) -> T:
     """Try again while Postgres or the store is away; then the last error."""
-    for _ in range(_RECORD_TRIES - 1):
-        try:
-            return await work()
-        except _AWAY as error:
-            logger.warning("trying again in %.0f s: %s", _RECORD_RETRY_S, error)
-            await asyncio.sleep(_RECORD_RETRY_S)
-    return await work()
+    return await persistently(work, lambda error: isinstance(error, _AWAY), attempts=_RECORD_TRIES)

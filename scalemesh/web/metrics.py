@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import ipaddress
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from scalemesh.addresses import is_loopback
 from scalemesh.builds.counters import BuildCounters
 from scalemesh.db.pool import UNAVAILABLE, Pool
 from scalemesh.db.waiting import QueueSize, measure_queue
@@ -65,19 +65,10 @@ def may_read(request: web.BaseRequest, token: str) -> bool:
         given = request.headers.get("Authorization", "")
         return hmac.compare_digest(given.encode(errors="surrogateescape"), f"Bearer {token}".encode())
     return (
-        _is_this_machine(request.remote or "")
-        and _is_this_machine(urlsplit(f"//{request.host}").hostname or "")
+        is_loopback(request.remote or "")
+        and is_loopback(urlsplit(f"//{request.host}").hostname or "")
         and not any(name in request.headers for name in _FORWARDED)
     )
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def _queue(pool: Pool) -> QueueSize | None:

@@ -4,19 +4,13 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from scalemesh.artifacts import wire
 from scalemesh.artifacts.wire import Wire
+from tests.parts.forward import serving_with, write_certificate
 from tests.sites.watched import until
 
 ASK = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -147,37 +141,10 @@ async def test_a_connection_that_was_closed_meanwhile_is_not_used() -> None:
         assert peer.connections == 2
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """Of 127.0.0.1, with its key, signed by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "the test")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, SHA256())
-    )
-    path = tmp_path / "certificate.pem"
-    path.write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        + signed.public_bytes(Encoding.PEM)
-    )
-    return path
-
-
 @pytest.mark.parametrize(("trusted", "body"), [(True, b"body"), (False, None)])
-async def test_a_certificate_is_looked_at(certificate: Path, trusted: bool, body: bytes | None) -> None:
-    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    served.load_cert_chain(certificate)
+async def test_a_certificate_is_looked_at(tmp_path: Path, trusted: bool, body: bytes | None) -> None:
+    certificate = write_certificate(tmp_path)
+    served = serving_with(certificate)
     tls = ssl.create_default_context(cafile=certificate if trusted else None)
     async with wired([PLAIN], served_tls=served, tls=tls) as (opened, peer):
         for _ in range(2):

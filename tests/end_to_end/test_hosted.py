@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from scalemesh import keys
 from scalemesh.model import DeploymentID
 from scalemesh.reachable import CannotReach, migrate_database
-from tests.parts.forward import forwarding, self_signed
+from tests.parts.forward import forwarding, serving_with, write_certificate
 from tests.parts.git import GitServer
 from tests.parts.ports import unused_port
 from tests.parts.server import Client, StartServer, eventually
@@ -30,7 +30,7 @@ KEY = "a key for tests only"
 async def tls_url(redis_url: str, tmp_path: Path) -> AsyncIterator[str]:
     """Valkey behind TLS with a certificate that signs itself."""
     address = urlsplit(redis_url)
-    async with forwarding(Path(address.path), self_signed(tmp_path)) as port:
+    async with forwarding(Path(address.path), serving_with(write_certificate(tmp_path))) as port:
         yield f"rediss://{address.netloc}127.0.0.1:{port}/0"
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import cycle
@@ -15,13 +14,14 @@ from builder.live import RedisLive
 from builder.log import BuildLog, Phase, Stream
 from builder.record import Progress, log_object
 from scalemesh import keys
-from scalemesh.embedded import hold_data_dir
 from scalemesh.logs.archive import fetch_build_log
 from scalemesh.model import ProjectID
 from tests.logs.build import Build, building
-from tests.logs.conftest import OwnValkey
+from tests.logs.conftest import OwnValkey, own_valkey
 from tests.parts.server import Client, StartServer, eventually
 from tests.web.readers import BrokenOff, Kind, following
+
+__all__ = ["own_valkey"]
 
 _BURST = 200
 _AGAIN_S = 0.1
@@ -34,29 +34,20 @@ class Faults:
     cuts: int
 
 
-@pytest.fixture
-async def valkey(tmp_path: Path) -> AsyncIterator[OwnValkey]:
-    with hold_data_dir(tmp_path / "valkey") as data_dir:
-        server = OwnValkey(data_dir)
-        await server.start()
-        yield server
-        await server.stop()
-
-
 async def test_a_log_survives_a_few_faults(
-    new_server: StartServer, database: str, valkey: OwnValkey, tmp_path: Path
+    new_server: StartServer, database: str, own_valkey: OwnValkey, tmp_path: Path
 ) -> None:
     faults = Faults(lines=6_000, valkey_restarts=2, cuts=6)
-    await _weather(faults, new_server, database, valkey, tmp_path)
+    await _weather(faults, new_server, database, own_valkey, tmp_path)
 
 
 @pytest.mark.faults
 @pytest.mark.skipif(os.environ.get("TEST_FAULTS") != "1", reason="takes minutes: `make test-faults`")
 async def test_a_log_survives_many_faults(
-    new_server: StartServer, database: str, valkey: OwnValkey, tmp_path: Path
+    new_server: StartServer, database: str, own_valkey: OwnValkey, tmp_path: Path
 ) -> None:
     faults = Faults(lines=100_000, valkey_restarts=5, cuts=20)
-    await _weather(faults, new_server, database, valkey, tmp_path)
+    await _weather(faults, new_server, database, own_valkey, tmp_path)
 
 
 async def _weather(

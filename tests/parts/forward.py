@@ -51,8 +51,8 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-def self_signed(directory: Path) -> ssl.SSLContext:
-    """For a server at 127.0.0.1 whose certificate nobody has reason to trust."""
+def write_certificate(directory: Path) -> Path:
+    """Of 127.0.0.1, with its key, signed by itself: nobody trusts it who is not told to."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -78,6 +78,10 @@ def self_signed(directory: Path) -> ssl.SSLContext:
         )
         + certificate.public_bytes(serialization.Encoding.PEM)
     )
+    return pem
+
+
+def serving_with(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
+    context.load_cert_chain(certificate)
     return context
