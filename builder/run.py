@@ -140,16 +140,19 @@ def kill_tree(process: Process, mode: SandboxMode) -> None:
     """
     if mode is SandboxMode.BWRAP and process.returncode is None:
         _kill_first_process(process)
+    # The whole group: what the kernel was about to fork as it was looked at is in it too.
     with suppress(ProcessLookupError):
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
     if mode is SandboxMode.NONE:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
         _kill_descendants()
 
 
 def _kill_first_process(bwrap: Process) -> None:
-    """Of the sandbox. In its first milliseconds it does not yet die with bubblewrap, but waits for it."""
+    """Of the sandbox. In its first milliseconds it does not yet die with bubblewrap, but waits for it.
+
+    It leaves bubblewrap's process group after that wait, so one that is forked too late to be found here
+    never does, and ends with the group.
+    """
     import psutil
 
     with suppress(psutil.NoSuchProcess):
