@@ -19,6 +19,7 @@ from statistics import median
 from bench import limits
 from bench.figures import Figure
 from bench.first_deploy import server
+from builder import keys
 from builder.collect import collect
 from builder.contract import Contract, read_contract
 from builder.earlier import read_earlier
@@ -110,7 +111,11 @@ async def _uploads(root: Path) -> list[Figure]:
     )
     in_directory = replace(contract, artifacts=str(root / "artifacts"))
     first_s = await _publish(in_directory, site)
-    again = replace(in_directory, previous_deployment_id=contract.deployment_id, deployment_id="again")
+    again = replace(
+        in_directory,
+        previous_manifest=keys.manifest(contract.project_id, contract.deployment_id, contract.attempt),
+        deployment_id="again",
+    )
     figures = [
         Figure(f"{_FILES:,} files into a directory: collect, compress, upload", first_s, 3.0, "s"),
         Figure("the same again, nothing changed", await _publish(again, site), 3.0, "s"),

@@ -19,8 +19,13 @@ GIB = 1024 * MIB
 DEFAULT_TIMEOUT = timedelta(minutes=15)
 """A build by hand ends too: nothing here waits for ever."""
 
-_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
+_LABEL_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_LABEL = re.compile(_LABEL_PATTERN, re.ASCII)
 """Ids are DNS labels on the server; here they are also the one variable part of a key."""
+
+_MANIFEST = re.compile(
+    rf"__output/{_LABEL_PATTERN}/{_LABEL_PATTERN}/manifest(?:-[0-9]{{1,3}})?\.json", re.ASCII
+)
 
 _SHA = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _REF = re.compile(r"[A-Za-z0-9._/@+=#-]{1,250}", re.ASCII)
@@ -83,8 +88,8 @@ class Contract:
     limits: Limits
     no_cache: bool
     """Take nothing from earlier builds; what this one leaves takes their place."""
-    previous_deployment_id: str | None
-    """Of the same project: its manifest says which compressed forms there are already."""
+    previous_manifest: str | None
+    """A key, of the same project: it says which compressed forms there are already."""
     allow_local_repos: bool
     allow_file_repo: bool
     site_url: str | None
@@ -131,7 +136,7 @@ def read_contract(env: Mapping[str, str], *, now: datetime) -> Contract:
             site_bytes=read.whole("MAX_SITE_BYTES", GIB),
         ),
         no_cache=read.flag("NO_CACHE"),
-        previous_deployment_id=read.optional_label("PREVIOUS_DEPLOYMENT_ID"),
+        previous_manifest=read.manifest("PREVIOUS_MANIFEST"),
         allow_local_repos=read.flag("ALLOW_LOCAL_REPOS"),
         allow_file_repo=read.flag("ALLOW_FILE_REPO"),
         site_url=read.url("SITE_URL", ("http://", "https://")),
@@ -173,8 +178,14 @@ class _Reader:
             self._mistake(name, "must be 1 to 63 letters, digits and inner hyphens")
         return value
 
-    def optional_label(self, name: str) -> str | None:
-        return self.label(name, default=None) if self.text(name) is not None else None
+    def manifest(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is not None and not _MANIFEST.fullmatch(value):
+            self._mistake(
+                name,
+                "must be the key of a manifest: __output/{projectID}/{deploymentID}/manifest.json",
+            )
+        return value
 
     def whole(self, name: str, default: int) -> int:
         value = self.text(name)

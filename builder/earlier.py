@@ -29,17 +29,15 @@ async def read_earlier(contract: Contract, store: Store) -> Earlier:
     """Raises ``StoreError`` where the blobs can't be listed. A manifest is a help, and may be missing."""
     stored = await store.list_objects(keys.blobs(contract.project_id))
     blobs = frozenset(blob.name for blob in stored)
-    if contract.previous_deployment_id is None or contract.no_cache:
+    if contract.previous_manifest is None or contract.no_cache:
         return Earlier(blobs, {})
-    return Earlier(blobs, await _read_forms(contract, contract.previous_deployment_id, store, blobs))
+    return Earlier(blobs, await _read_forms(contract.previous_manifest, store, blobs))
 
 
-async def _read_forms(
-    contract: Contract, deployment_id: str, store: Store, blobs: frozenset[str]
-) -> dict[str, Mapping[str, Entry]]:
+async def _read_forms(manifest: str, store: Store, blobs: frozenset[str]) -> dict[str, Mapping[str, Entry]]:
     content = bytearray()
     try:
-        async for chunk in store.read(keys.manifest(contract.project_id, deployment_id)):
+        async for chunk in store.read(manifest):
             content += chunk
             if len(content) > MAX_MANIFEST_BYTES:
                 return {}

@@ -6,8 +6,9 @@ def blobs(project_id: str) -> str:
     return f"__output/{project_id}/blobs/"
 
 
-def manifest(project_id: str, deployment_id: str) -> str:
-    return f"__output/{project_id}/{deployment_id}/manifest.json"
+def manifest(project_id: str, deployment_id: str, attempt: int) -> str:
+    name = "manifest.json" if attempt == 1 else f"manifest-{attempt}.json"
+    return f"__output/{project_id}/{deployment_id}/{name}"
 
 
 def build_log(project_id: str, deployment_id: str, attempt: int) -> str:

@@ -117,7 +117,7 @@ async def put_manifest(
         "spa": preset.spa and not has_not_found,
     }
     content = json.dumps(manifest, ensure_ascii=False, separators=(",", ":")).encode()
-    key = keys.manifest(contract.project_id, contract.deployment_id)
+    key = keys.manifest(contract.project_id, contract.deployment_id, contract.attempt)
     await store.put(key, content, "application/json")
 
 

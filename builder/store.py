@@ -50,7 +50,7 @@ async def open_store(contract: Contract) -> AsyncIterator[Store]:
         module = await asyncio.to_thread(importlib.import_module, "builder.store_grant")
         granted: Store
         async with module.GrantStore(
-            contract.upload_grant, contract.project_id, contract.previous_deployment_id
+            contract.upload_grant, contract.project_id, contract.previous_manifest
         ) as granted:
             yield granted
         return

@@ -41,12 +41,12 @@ _PASSING_CODES = frozenset({"RequestTimeout", "SlowDown", "Throttling", "Throttl
 
 
 class GrantStore:
-    """``previous`` is the deployment of the project whose manifest the grant lets be read, if any."""
+    """``manifest`` is the key of the live deployment's, if the project has one."""
 
-    def __init__(self, grant: Grant, project_id: str, previous: str | None) -> None:
+    def __init__(self, grant: Grant, project_id: str, manifest: str | None) -> None:
         self._grant = grant
         self._blobs = keys.blobs(project_id)
-        self._manifest = keys.manifest(project_id, previous) if previous is not None else None
+        self._manifest = manifest
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "GrantStore":

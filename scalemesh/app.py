@@ -37,7 +37,7 @@ from scalemesh.logs.hub import Hub
 from scalemesh.logs.looks import looks
 from scalemesh.logs.subscriber import subscriber
 from scalemesh.logs.writers import LogWriters
-from scalemesh.model import DeploymentID, SiteRoute
+from scalemesh.model import BuildID, SiteRoute
 from scalemesh.projects import Projects
 from scalemesh.settings import Settings
 from scalemesh.sites import (
@@ -280,7 +280,7 @@ def _route_fetcher(pool: Pool) -> FetchRoute:
 
 
 def _earlier_fetcher(pool: Pool) -> FetchEarlier:
-    async def fetch(route: SiteRoute) -> Sequence[DeploymentID]:
+    async def fetch(route: SiteRoute) -> Sequence[BuildID]:
         try:
             return await site_routes.list_earlier_deployments(
                 pool, route.project_id, route.deployment_id, since=EARLIER_AGE, limit=EARLIER_DEPLOYMENTS

@@ -18,16 +18,20 @@ def blob(project_id: ProjectID, sha256: str) -> str:
     return f"__output/{project_id}/blobs/{sha256}"
 
 
-def manifest(project_id: ProjectID, deployment_id: DeploymentID) -> str:
-    """Written last by the builder: its presence means that the upload is whole."""
-    return f"__output/{project_id}/{deployment_id}/manifest.json"
+def manifest(project_id: ProjectID, deployment_id: DeploymentID, attempt: int) -> str:
+    """Written last by that attempt's builder: its presence means that the upload is whole.
+
+    Each attempt has its own: a builder that stalled in an earlier one can't write over a later one's. The
+    first one's name is also what a later one's is copied to.
+    """
+    name = "manifest.json" if attempt == 1 else f"manifest-{attempt}.json"
+    return f"__output/{project_id}/{deployment_id}/{name}"
 
 
 def build_log(project_id: ProjectID, deployment_id: DeploymentID, attempt: int) -> str:
-    """The log up to the end of that attempt, as gzipped NDJSON.
+    """The log up to the end of that attempt, as gzipped NDJSON, under names like the manifests'.
 
-    Each has its own: a builder or a server that stalled in an earlier one can't write over a later one's. The
-    first one's name is also that of the whole log in the end.
+    The first one's name is also that of the whole log in the end.
     """
     name = "build.log.gz" if attempt == 1 else f"build-{attempt}.log.gz"
     return f"__output/{project_id}/{deployment_id}/{name}"

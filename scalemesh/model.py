@@ -158,14 +158,23 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildID:
+    """One attempt of one deployment: at most one builder runs under it. Its last one made what is served."""
+
+    deployment_id: DeploymentID
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class SiteRoute:
-    """Where a site's host leads: the deployment whose manifest answers.
+    """Where a site's host leads: the deployment whose manifest answers, by the attempt that made it.
 
     ``preview`` is true for a ``{deploymentID}--{slug}`` host, which search engines must not index.
     """
 
     project_id: ProjectID
     deployment_id: DeploymentID
+    attempt: int
     preview: bool
 
 

@@ -23,7 +23,7 @@ from scalemesh.artifacts.store import (
     check_prefix,
     check_range,
 )
-from scalemesh.model import DeploymentID, ProjectID
+from scalemesh.model import ProjectID
 
 CALL_TIMEOUT_S = 15
 """From asking until S3's first byte, with the queue for a connection and the retries inside it."""
@@ -121,11 +121,11 @@ class S3Store:
                     deleted += len(keys)
         return deleted
 
-    async def grant(self, project_id: ProjectID, previous: DeploymentID | None, deadline: datetime) -> str:
+    async def grant(self, project_id: ProjectID, manifest: str | None, deadline: datetime) -> str:
         with _translated():
             readable = await self._kept_caches(project_id)
-            if previous is not None:
-                readable.append(keys.manifest(project_id, previous))
+            if manifest is not None:
+                readable.append(manifest)
             return await make_grant(
                 self._bucket,
                 prefix=keys.project_prefix(project_id),

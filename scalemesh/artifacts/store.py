@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from scalemesh.model import DeploymentID, ProjectID
+from scalemesh.model import ProjectID
 
 CHUNK_BYTES = 64 * 1024
 """What a reader holds in memory at once: the size at which aiohttp's transport asks a writer to wait."""
@@ -110,10 +110,10 @@ class ArtifactStore(Protocol):
 class GrantsUploads(Protocol):
     """A store whose keys a builder need not have."""
 
-    async def grant(self, project_id: ProjectID, previous: DeploymentID | None, deadline: datetime) -> str:
+    async def grant(self, project_id: ProjectID, manifest: str | None, deadline: datetime) -> str:
         """The builder contract's UPLOAD_GRANT.
 
-        It reaches the project's keys alone: writes all of them, reads the manifest of ``previous`` and the
+        It reaches the project's keys alone: writes all of them, reads ``manifest`` (a key) and the
         caches, and ends shortly after ``deadline``. Caches that are too many are deleted. Raises
         ``StoreUnavailable``.
         """

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from scalemesh.builds.launcher import BuildID
 from scalemesh.keys import project_prefix
-from scalemesh.model import DeploymentID, ProjectID
+from scalemesh.model import BuildID, DeploymentID, ProjectID
 
 INSTALLATION = "scalemesh.installation"
 DEPLOYMENT = "scalemesh.deployment"

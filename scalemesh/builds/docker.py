@@ -17,9 +17,9 @@ from aiodocker.exceptions import DockerError
 from scalemesh.builds import containers
 from scalemesh.builds.again import persistently
 from scalemesh.builds.containers import ContainerPlace, container_name, container_request
-from scalemesh.builds.launcher import BuildID, LauncherAway, LaunchFailed, RunningBuild
+from scalemesh.builds.launcher import LauncherAway, LaunchFailed, RunningBuild
 from scalemesh.errors import ScaleMeshError
-from scalemesh.model import DeploymentID, Failure
+from scalemesh.model import BuildID, DeploymentID, Failure
 
 logger = logging.getLogger(__name__)
 

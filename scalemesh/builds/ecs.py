@@ -14,7 +14,7 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError, NoRegionError
 
 from scalemesh.builds.ecs_check import find_mistakes
-from scalemesh.builds.launcher import BuildID, LaunchDelayed, LauncherAway, LaunchFailed, RunningBuild
+from scalemesh.builds.launcher import LaunchDelayed, LauncherAway, LaunchFailed, RunningBuild
 from scalemesh.builds.task_watch import AWAY, DESCRIBED_AT_ONCE, MISSING_S, POLL_S, TaskWatch
 from scalemesh.builds.tasks import (
     Cause,
@@ -29,7 +29,7 @@ from scalemesh.builds.tasks import (
     too_large,
 )
 from scalemesh.errors import ScaleMeshError
-from scalemesh.model import DeploymentID, Failure
+from scalemesh.model import BuildID, DeploymentID, Failure
 from scalemesh.tasks import end_tasks
 
 logger = logging.getLogger(__name__)

@@ -1,11 +1,10 @@
 """What a launcher promises."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from scalemesh.model import DeploymentID, Failure
+from scalemesh.model import BuildID, DeploymentID, Failure
 
 
 class LaunchFailed(Exception):
@@ -29,14 +28,6 @@ class LaunchDelayed(Exception):
 
 class LauncherAway(Exception):
     """The launcher can't say now what runs; the same question may have an answer later."""
-
-
-@dataclass(frozen=True, slots=True)
-class BuildID:
-    """One attempt of one deployment: at most one builder runs under it."""
-
-    deployment_id: DeploymentID
-    attempt: int
 
 
 class RunningBuild(Protocol):

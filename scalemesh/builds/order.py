@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 
+from scalemesh import keys
 from scalemesh.db.queue import Claim
 from scalemesh.examples import example_repository
 from scalemesh.model import Target
@@ -30,6 +31,13 @@ class BuildPlace:
 def site_label(claim: Claim) -> str:
     """Where the build's links lead: a preview's to itself, not to the files of what is live."""
     return claim.slug if claim.target is Target.PRODUCTION else f"{claim.deployment_id}--{claim.slug}"
+
+
+def live_manifest(claim: Claim) -> str | None:
+    """Its key, where something of the project is live."""
+    if claim.production is None:
+        return None
+    return keys.manifest(claim.project_id, claim.production.deployment_id, claim.production.attempt)
 
 
 def builder_environment(
@@ -60,7 +68,7 @@ def builder_environment(
         "OUTPUT_DIRECTORY": claim.build.output_directory or "",
         "BUILD_ENV": json.dumps(dict(env)) if env else "",
         "NO_CACHE": "1" if claim.no_cache else "",
-        "PREVIOUS_DEPLOYMENT_ID": claim.production_id or "",
+        "PREVIOUS_MANIFEST": live_manifest(claim) or "",
         "ARTIFACTS": place.artifacts,
         "S3_ENDPOINT_URL": place.s3_endpoint_url,
         "UPLOAD_GRANT": upload_grant or "",

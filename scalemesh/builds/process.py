@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from scalemesh.builds.launcher import BuildID, LaunchFailed, RunningBuild
+from scalemesh.builds.launcher import LaunchFailed, RunningBuild
 from scalemesh.builds.workspaces import new_workspace, remove_abandoned
-from scalemesh.model import DeploymentID, Failure
+from scalemesh.model import BuildID, DeploymentID, Failure
 from scalemesh.tasks import end_tasks
 
 logger = logging.getLogger(__name__)

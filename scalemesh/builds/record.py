@@ -1,4 +1,4 @@
-"""A build's log as the server knows and completes it, from the archive and the live stream."""
+"""What a build leaves in the archive, as the server knows and completes it from there and the live stream."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,9 +8,10 @@ from typing import TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
+from scalemesh import keys
+from scalemesh.artifacts.store import ArtifactNotFound, ArtifactStore, ArtifactTooLarge, StoreUnavailable
 from scalemesh.builds.again import persistently
-from scalemesh.builds.outcome import Cancel, Fail, Outcome, Retry
+from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry
 from scalemesh.db.queue import Claim
 from scalemesh.logs import stream
 from scalemesh.logs.archive import (
@@ -21,6 +22,7 @@ from scalemesh.logs.archive import (
     write_whole_build_log,
 )
 from scalemesh.model import LogLine
+from scalemesh.sites import MAX_MANIFEST_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +62,14 @@ class Records:
         return log.result if log else None
 
     async def complete(self, claim: Claim, outcome: Outcome) -> None:
-        """Put into the archive what it lacks: the lines of an earlier attempt or a lost builder, and why."""
+        """Put into the archive what it lacks: the lines of an earlier attempt or a lost builder, and why.
+
+        Then both it and the manifest of a later attempt are under the names of the first one's too, for
+        whoever knows no other.
+        """
         try:
+            if isinstance(outcome, Publish) and claim.attempt > 1:
+                await self._copy_manifest(claim)
             log = await self._archived_log(claim, claim.attempt)
             last_word = _last_word(outcome, log.result if log else None)
             if log is None or not log.lines or log.lines[0].seq > 1 or last_word:
@@ -74,6 +82,15 @@ class Records:
         except (RedisError, StoreUnavailable, ArchiveDamaged) as error:
             # The outcome matters more than its log, and the stream still has the lines.
             logger.warning("the log of %s could not be completed: %s", claim.deployment_id, error)
+
+    async def _copy_manifest(self, claim: Claim) -> None:
+        own, first = (
+            keys.manifest(claim.project_id, claim.deployment_id, attempt) for attempt in (claim.attempt, 1)
+        )
+        try:
+            await self._store.write(first, await self._store.read(own, max_bytes=MAX_MANIFEST_BYTES))
+        except (ArtifactNotFound, ArtifactTooLarge) as error:
+            logger.warning("%s is published, and can't be served: %s", claim.deployment_id, error)
 
     async def _whole_log(
         self, claim: Claim, archived: Sequence[LogLine], last_word: str | None

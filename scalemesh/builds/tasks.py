@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
 
-from scalemesh.builds.launcher import BuildID
-from scalemesh.model import DeploymentID, Failure
+from scalemesh.model import BuildID, DeploymentID, Failure
 
 INSTALLATION = "scalemesh.installation"
 DEPLOYMENT = "scalemesh.deployment"

@@ -13,8 +13,8 @@ from scalemesh.artifacts.store import ArtifactStore, GrantsUploads, StoreUnavail
 from scalemesh.auth.secretbox import SecretBox, SecretUnreadable
 from scalemesh.builds.again import persistently
 from scalemesh.builds.counters import BuildCounters
-from scalemesh.builds.launcher import BuildID, LaunchDelayed, Launcher, LaunchFailed, RunningBuild
-from scalemesh.builds.order import BuildPlace, builder_environment, site_label
+from scalemesh.builds.launcher import LaunchDelayed, Launcher, LaunchFailed, RunningBuild
+from scalemesh.builds.order import BuildPlace, builder_environment, live_manifest, site_label
 from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, decide_outcome
 from scalemesh.builds.record import Records, while_redis_returns
 from scalemesh.db import queue
@@ -24,7 +24,7 @@ from scalemesh.fields.variables import values_for
 from scalemesh.logs import stream
 from scalemesh.logs.events import Announcer
 from scalemesh.logs.writers import LogWriters
-from scalemesh.model import Failure, Status
+from scalemesh.model import BuildID, Failure, Status
 from scalemesh.tasks import end_tasks, to_its_end
 
 logger = logging.getLogger(__name__)
@@ -242,7 +242,7 @@ class Worker:
         if self._grants is None:
             return None
         try:
-            return await self._grants.grant(claim.project_id, claim.production_id, claim.deadline)
+            return await self._grants.grant(claim.project_id, live_manifest(claim), claim.deadline)
         except StoreUnavailable as error:
             raise LaunchDelayed(f"the store gives no grant: {error}", _PART_AWAY) from error
 

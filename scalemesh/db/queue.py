@@ -13,6 +13,7 @@ from scalemesh.db.deployments import COLUMNS, deployment_record
 from scalemesh.db.pool import Pool
 from scalemesh.db.waiting import LINE
 from scalemesh.model import (
+    BuildID,
     BuildSettings,
     Deployment,
     DeploymentID,
@@ -32,7 +33,8 @@ _CLAIM_LOCK = 7_225_322
 _CLAIMED = """
     deployments.id, project_id, attempt, worker, target, slug, git_url, coalesce(ref, branch) AS ref, branch,
     root_directory, install_command, build_command, output_directory, env_encrypted,
-    access_token_encrypted, no_cache, started_at, deadline_at, production_id
+    access_token_encrypted, no_cache, started_at, deadline_at, production_id,
+    (SELECT live.attempt FROM deployments AS live WHERE live.id = production_id) AS production_attempt
 """
 
 
@@ -59,7 +61,7 @@ class Claim:
     started_at: datetime
     """Of the first attempt."""
     deadline: datetime
-    production_id: DeploymentID | None
+    production: BuildID | None
     """What is live as this one is claimed."""
 
 
@@ -96,7 +98,11 @@ def _claim(row: asyncpg.Record) -> Claim:
         no_cache=row["no_cache"],
         started_at=row["started_at"],
         deadline=row["deadline_at"],
-        production_id=DeploymentID(row["production_id"]) if row["production_id"] else None,
+        production=(
+            BuildID(DeploymentID(row["production_id"]), row["production_attempt"])
+            if row["production_id"]
+            else None
+        ),
     )
 
 

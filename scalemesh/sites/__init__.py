@@ -19,6 +19,7 @@ protocol   the connection that writes them, and leaves all else to aiohttp
 told       the same, with somebody told of each
 """
 
+from scalemesh.sites.cache import MAX_MANIFEST_BYTES
 from scalemesh.sites.disk import DiskCache, open_disk_cache
 from scalemesh.sites.earlier import EARLIER_AGE, EARLIER_DEPLOYMENTS, FetchEarlier
 from scalemesh.sites.hosts import (
@@ -38,6 +39,7 @@ from scalemesh.sites.told import telling_handler
 __all__ = [
     "EARLIER_AGE",
     "EARLIER_DEPLOYMENTS",
+    "MAX_MANIFEST_BYTES",
     "BadHost",
     "ControlHost",
     "DiskCache",

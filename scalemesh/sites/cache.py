@@ -53,7 +53,7 @@ class ManifestCache:
         if kept := self._kept.get(route.deployment_id):
             # Somebody who waited longer has read it already.
             return kept[0]
-        key = keys.manifest(route.project_id, route.deployment_id)
+        key = keys.manifest(route.project_id, route.deployment_id, route.attempt)
         data = await self._store.read(key, max_bytes=MAX_MANIFEST_BYTES)
         manifest = parse_manifest(data)
         self._keep(route.deployment_id, manifest, len(data))

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from scalemesh import keys
 from scalemesh.artifacts.store import ArtifactNotFound, ArtifactStore, ArtifactTooLarge, StoreUnavailable
-from scalemesh.model import DeploymentID, SiteRoute
+from scalemesh.model import BuildID, DeploymentID, SiteRoute
 from scalemesh.sites.cache import MAX_MANIFEST_BYTES
 from scalemesh.sites.manifest import Manifest, ManifestDamaged, parse_manifest
 from scalemesh.sites.once import Once
@@ -34,7 +34,7 @@ MAX_FILES = 50_000
 TTL_S = 10.0
 """How long a list of deployments is believed: a stream of misses costs one query in that time."""
 
-FetchEarlier = Callable[[SiteRoute], Awaitable[Sequence[DeploymentID]]]
+FetchEarlier = Callable[[SiteRoute], Awaitable[Sequence[BuildID]]]
 """The project's other deployments that were live lately, the latest first. Raises ``RouteUnavailable``."""
 
 
@@ -42,7 +42,7 @@ FetchEarlier = Callable[[SiteRoute], Awaitable[Sequence[DeploymentID]]]
 class _Known:
     """The assets of ``deployments``, by path, that the live one does not have; believed until ``until``."""
 
-    deployments: Sequence[DeploymentID]
+    deployments: Sequence[BuildID]
     files: Mapping[str, EarlierFile]
     until: float
 
@@ -99,11 +99,11 @@ class EarlierFiles:
         return known
 
     async def _read_files(
-        self, route: SiteRoute, manifest: Manifest, deployments: Sequence[DeploymentID]
+        self, route: SiteRoute, manifest: Manifest, deployments: Sequence[BuildID]
     ) -> dict[str, EarlierFile]:
         files: dict[str, EarlierFile] = {}
-        for deployment_id in deployments[:EARLIER_DEPLOYMENTS]:
-            key = keys.manifest(route.project_id, deployment_id)
+        for build in deployments[:EARLIER_DEPLOYMENTS]:
+            key = keys.manifest(route.project_id, build.deployment_id, build.attempt)
             try:
                 # Past the cache of manifests: these would push out what visitors are asking for.
                 earlier = parse_manifest(await self._store.read(key, max_bytes=MAX_MANIFEST_BYTES))

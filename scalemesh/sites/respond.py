@@ -14,7 +14,7 @@ from scalemesh.artifacts.store import (
     ArtifactTooLarge,
     StoreUnavailable,
 )
-from scalemesh.model import DeploymentID, ProjectID, SiteRoute
+from scalemesh.model import BuildID, ProjectID, SiteRoute
 from scalemesh.sites.blobs import MAX_BLOB_BYTES, BlobCache, BlobID
 from scalemesh.sites.cache import ManifestCache
 from scalemesh.sites.counters import Counters
@@ -44,7 +44,7 @@ STALL_TIMEOUT_S = 60
 DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
 
 
-async def _no_earlier(_route: SiteRoute) -> Sequence[DeploymentID]:
+async def _no_earlier(_route: SiteRoute) -> Sequence[BuildID]:
     return ()
 
 

@@ -40,11 +40,11 @@ def project() -> ProjectID:
 
 
 async def granted(
-    store: S3Store, project: ProjectID, *, previous: DeploymentID | None = None, left_s: float = 60
+    store: S3Store, project: ProjectID, *, manifest: str | None = None, left_s: float = 60
 ) -> Grant:
     # GRACE comes on top.
     deadline = datetime.now(UTC) + timedelta(seconds=left_s) - GRACE
-    return parse_grant(await store.grant(project, previous, deadline))
+    return parse_grant(await store.grant(project, manifest, deadline))
 
 
 async def content(store: GrantStore, key: str) -> bytes:
@@ -54,20 +54,20 @@ async def content(store: GrantStore, key: str) -> bytes:
 async def test_it_writes_what_a_build_leaves(store: S3Store, project: ProjectID, tmp_path: Path) -> None:
     (tmp_path / "archive").write_bytes(b"z" * 3_000_000)
     async with GrantStore(await granted(store, project), project, None) as builder:
-        await builder.put(keys.manifest(project, LIVE), b"{}", "application/json")
+        await builder.put(keys.manifest(project, LIVE, 1), b"{}", "application/json")
         await builder.add({keys.blob(project, f"{n:064x}"): b"x" * n for n in range(40)})
         await builder.put_file(f"{keys.caches(project)}a.tar.zst", tmp_path / "archive")
-    assert await store.read(keys.manifest(project, LIVE), max_bytes=100) == b"{}"
+    assert await store.read(keys.manifest(project, LIVE, 1), max_bytes=100) == b"{}"
     assert await store.read(keys.blob(project, f"{7:064x}"), max_bytes=100) == b"x" * 7
     assert len(await store.read(f"{keys.caches(project)}a.tar.zst", max_bytes=2**22)) == 3_000_000
 
 
 async def test_it_reads_the_live_manifest_and_the_caches(store: S3Store, project: ProjectID) -> None:
     manifest = {"files": {"/": {"sha256": "a", "bytes": 1, "encodings": {"br": {"sha256": "b", "bytes": 1}}}}}
-    await store.write(keys.manifest(project, LIVE), json.dumps(manifest).encode())
+    await store.write(keys.manifest(project, LIVE, 1), json.dumps(manifest).encode())
     await store.write(f"{keys.caches(project)}a.tar.zst", b"cached")
-    grant = await granted(store, project, previous=LIVE)
-    async with GrantStore(grant, project, LIVE) as builder:
+    grant = await granted(store, project, manifest=keys.manifest(project, LIVE, 1))
+    async with GrantStore(grant, project, keys.manifest(project, LIVE, 1)) as builder:
         assert await content(builder, f"{keys.caches(project)}a.tar.zst") == b"cached"
         blobs = await builder.list_objects(f"__output/{project}/blobs/")
         assert {blob.name for blob in blobs} == {"a", "b"}
@@ -91,38 +91,40 @@ async def test_another_prefix_is_refused(store: S3Store, project: ProjectID, els
 
 async def test_a_read_of_anything_else_is_refused(store: S3Store, project: ProjectID) -> None:
     """With the address of another object: none is signed without its key."""
-    await store.write(keys.manifest(project, LIVE), b"{}")
+    await store.write(keys.manifest(project, LIVE, 1), b"{}")
     await store.write(keys.blob(project, "secret"), b"secret")
-    grant = await granted(store, project, previous=LIVE)
-    address = grant.readable[keys.manifest(project, LIVE)]
+    grant = await granted(store, project, manifest=keys.manifest(project, LIVE, 1))
+    address = grant.readable[keys.manifest(project, LIVE, 1)]
     other = keys.blob(project, "secret")
     forged = {
-        other: address.replace(keys.manifest(project, LIVE), other),
+        other: address.replace(keys.manifest(project, LIVE, 1), other),
         "unsigned": f"{address.partition('/__output')[0]}/{other}",
         "listing": f"{address.partition('/__output')[0]}?list-type=2&prefix=__output/{project}/",
     }
-    async with GrantStore(Grant(grant.post_url, grant.post_fields, forged), project, LIVE) as builder:
+    async with GrantStore(
+        Grant(grant.post_url, grant.post_fields, forged), project, keys.manifest(project, LIVE, 1)
+    ) as builder:
         for key in forged:
             with pytest.raises(StoreError, match=r"SignatureDoesNotMatch|AccessDenied"):
                 await content(builder, key)
 
 
 async def test_a_late_use_is_refused(store: S3Store, project: ProjectID) -> None:
-    await store.write(keys.manifest(project, LIVE), b"{}")
-    grant = await granted(store, project, previous=LIVE, left_s=1)
-    async with GrantStore(grant, project, LIVE) as builder:
+    await store.write(keys.manifest(project, LIVE, 1), b"{}")
+    grant = await granted(store, project, manifest=keys.manifest(project, LIVE, 1), left_s=1)
+    async with GrantStore(grant, project, keys.manifest(project, LIVE, 1)) as builder:
 
         async def refused() -> bool:
             try:
                 await builder.put(f"__output/{project}/late", b"x", "text/plain")
-                await content(builder, keys.manifest(project, LIVE))
+                await content(builder, keys.manifest(project, LIVE, 1))
             except StoreError as error:
                 return "AccessDenied" in str(error) or "Expired" in str(error)
             return False
 
         await eventually(refused)
         with pytest.raises(StoreError, match=r"AccessDenied|Expired"):
-            await content(builder, keys.manifest(project, LIVE))
+            await content(builder, keys.manifest(project, LIVE, 1))
 
 
 async def test_more_than_an_object_may_have_is_refused(store: S3Store, project: ProjectID) -> None:

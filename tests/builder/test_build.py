@@ -74,7 +74,8 @@ async def test_a_plain_html_repository_becomes_a_manifest_and_its_blobs(
 
 
 async def test_the_log_object_ends_with_the_result(builder: Builder, git_server: GitServer) -> None:
-    url = await git_server.make_repo("logged", {"index.html": PAGE})
+    url = await git_server.make_repo("logged", {})
+    commit = await git_server.commit("logged", {"index.html": PAGE}, "First commit")
     built = await builder.run(url, LOG_FIRST_SEQ="41", ATTEMPT="2")
     lines = built.records[:-1]
     assert [line["seq"] for line in lines] == list(range(41, 41 + len(lines)))
@@ -83,13 +84,30 @@ async def test_the_log_object_ends_with_the_result(builder: Builder, git_server:
         "type": "result",
         "attempt": 2,
         "exit": 0,
-        "commit": built.manifest["commit"] if built.manifest else None,
+        "commit": commit,
         "commitMessage": "First commit",
         "framework": "static",
         "files": 1,
         "bytes": len(PAGE),
         "error": None,
     }
+
+
+async def test_an_attempt_that_comes_late_leaves_the_later_ones_site_and_log(
+    builder: Builder, git_server: GitServer
+) -> None:
+    url = await git_server.make_repo("late", {"index.html": PAGE})
+    await builder.run(url, ATTEMPT="2")
+    left = builder.artifacts / "__output" / PROJECT / DEPLOYMENT
+    later = {path.name: path.read_bytes() for path in left.iterdir()}
+    assert set(later) == {"manifest-2.json", "build-2.log.gz"}
+    await git_server.commit("late", {"index.html": "Something else."}, "Second commit")
+    await builder.run(url)
+    assert {name: (left / name).read_bytes() for name in later} == later
+    assert (
+        json.loads((left / "manifest.json").read_bytes())["files"]
+        != json.loads(later["manifest-2.json"])["files"]
+    )
 
 
 async def test_a_second_build_uploads_only_what_is_new(builder: Builder, git_server: GitServer) -> None:

@@ -64,6 +64,9 @@ def site(words: str = "one", scripts: dict[str, str] | None = None) -> Files:
     }
 
 
+MANIFEST = f"__output/{PROJECT}/dep1/manifest.json"
+
+
 def archives(builder: Builder, project: str = PROJECT) -> list[Path]:
     return sorted((builder.artifacts / "__output" / project / "cache").glob("*.tar.zst"))
 
@@ -317,15 +320,15 @@ async def test_known_content_is_not_compressed_again(builder: Builder, git_serve
     forms = first.manifest["files"]["/index.html"]["encodings"]
     assert set(forms) == {"br", "gzip"}
     # A mark that only the earlier manifest can have given.
-    path = builder.artifacts / "__output" / PROJECT / "dep1" / "manifest.json"
+    path = builder.artifacts / MANIFEST
     path.write_text(path.read_text().replace(forms["br"]["sha256"], forms["gzip"]["sha256"]))
     await git_server.commit("forms", {"moved.html": words}, "The same content elsewhere")
-    second = await builder.run(url, DEPLOYMENT_ID="dep1", PREVIOUS_DEPLOYMENT_ID="dep1")
+    second = await builder.run(url, DEPLOYMENT_ID="dep1", PREVIOUS_MANIFEST=MANIFEST)
     assert second.manifest is not None
     for name in ("/index.html", "/moved.html"):
         assert second.manifest["files"][name]["encodings"]["br"]["sha256"] == forms["gzip"]["sha256"]
     assert "0 new blobs, 0 bytes uploaded." in second.text
-    third = await builder.run(url, PREVIOUS_DEPLOYMENT_ID="dep1", NO_CACHE="1")
+    third = await builder.run(url, PREVIOUS_MANIFEST=MANIFEST, NO_CACHE="1")
     assert third.manifest is not None
     assert third.manifest["files"]["/index.html"]["encodings"] == forms
 
@@ -333,8 +336,8 @@ async def test_known_content_is_not_compressed_again(builder: Builder, git_serve
 async def test_a_damaged_manifest_is_no_help_and_no_harm(builder: Builder, git_server: GitServer) -> None:
     url = await git_server.make_repo("bad-manifest", {"index.html": "words " * 100})
     await builder.run(url)
-    path = builder.artifacts / "__output" / PROJECT / "dep1" / "manifest.json"
+    path = builder.artifacts / MANIFEST
     for content in ("", "[]", '{"files": {"/a": {"sha256": "x", "encodings": 5}}}', '{"files": 1}'):
         path.write_text(content)
-        built = await builder.run(url, PREVIOUS_DEPLOYMENT_ID="dep1", DEPLOYMENT_ID="dep2")
+        built = await builder.run(url, PREVIOUS_MANIFEST=MANIFEST, DEPLOYMENT_ID="dep2")
         assert built.exit == 0, built.live

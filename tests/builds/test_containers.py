@@ -13,8 +13,7 @@ from scalemesh.builds.containers import (
     container_request,
     installation_name,
 )
-from scalemesh.builds.launcher import BuildID
-from scalemesh.model import DeploymentID
+from scalemesh.model import BuildID, DeploymentID
 
 PLACE = ContainerPlace(image="scalemesh-builder", network="", cpus=1.5, installation="abc123")
 ENVIRONMENT = {

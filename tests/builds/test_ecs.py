@@ -12,13 +12,13 @@ from redis.asyncio import Redis
 
 from scalemesh.artifacts import DirectoryStore
 from scalemesh.builds.ecs import CannotUseECS, EcsLauncher, open_ecs_client, open_ecs_launcher
-from scalemesh.builds.launcher import BuildID, LaunchDelayed, LauncherAway, LaunchFailed
+from scalemesh.builds.launcher import LaunchDelayed, LauncherAway, LaunchFailed
 from scalemesh.builds.tasks import TaskPlace, task_request
 from scalemesh.db.deployments import request_cancel
 from scalemesh.db.pool import Pool
 from scalemesh.db.queue import Claim
 from scalemesh.db.waiting import list_waiting
-from scalemesh.model import Deployment, DeploymentID, QueueLimits, WaitCause
+from scalemesh.model import BuildID, Deployment, DeploymentID, QueueLimits, WaitCause
 from scalemesh.tasks import end_tasks
 from tests.builds.fleet import Fleet
 from tests.db.rows import Rows

@@ -154,9 +154,12 @@ async def test_one_whose_builder_had_published_goes_live(sweep: Sweep, rows: Row
     await sweep.print(claim, "of the first attempt")
     await sweep.print(claim, "Published.", first=2)
     await sweep.archive(claim, "Published.", seq=2, exit_=0, attempt=2)
+    own, first = (keys.manifest(project.id, claim.deployment_id, attempt) for attempt in (2, 1))
+    await sweep.store.write(own, b"{}")
     await rows.lapse()
     await sweep.until(claim, "ready")
     assert await rows.production(project) == claim.deployment_id
+    assert await sweep.store.read(first, max_bytes=100) == b"{}"
     assert await sweep.log(claim) == [(1, "of the first attempt"), (2, "Published.")]
 
 

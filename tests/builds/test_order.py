@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scalemesh.builds.order import BuildPlace, builder_environment, site_label
 from scalemesh.db.queue import Claim
-from scalemesh.model import BuildSettings, DeploymentID, ProjectID, Target
+from scalemesh.model import BuildID, BuildSettings, DeploymentID, ProjectID, Target
 
 CLAIM = Claim(
     deployment_id=DeploymentID("dep1"),
@@ -29,7 +29,7 @@ CLAIM = Claim(
     no_cache=True,
     started_at=datetime(2030, 1, 31, tzinfo=UTC),
     deadline=datetime(2030, 1, 31, 14, 0, 0, 999, timezone(timedelta(hours=2))),
-    production_id=DeploymentID("dep0"),
+    production=BuildID(DeploymentID("dep0"), 3),
 )
 PLACE = BuildPlace(
     artifacts="s3://sites",
@@ -66,7 +66,7 @@ def test_the_whole_environment() -> None:
         "OUTPUT_DIRECTORY": "dist",
         "BUILD_ENV": '{"API_URL": "https://\\u00e4.example.com"}',
         "NO_CACHE": "1",
-        "PREVIOUS_DEPLOYMENT_ID": "dep0",
+        "PREVIOUS_MANIFEST": "__output/proj1/dep0/manifest-3.json",
         "ARTIFACTS": "s3://sites",
         "S3_ENDPOINT_URL": "http://s3.example.com",
         "REDIS_URL": "redis://redis.example.com/0",
@@ -78,7 +78,7 @@ def test_the_whole_environment() -> None:
 
 
 def test_what_has_no_value_is_left_to_the_builder() -> None:
-    claim = replace(CLAIM, ref=None, build=BuildSettings(), no_cache=False, production_id=None)
+    claim = replace(CLAIM, ref=None, build=BuildSettings(), no_cache=False, production=None)
     place = replace(PLACE, artifacts="/data/artifacts", s3_endpoint_url="", allow_local_repos=False)
     assert environment(claim, place, {}) == {
         "GITHUB_REPO_URL": "https://git.example.com/ada/site.git",

@@ -12,11 +12,11 @@ import pytest
 from redis.asyncio import Redis
 
 from scalemesh.artifacts import DirectoryStore
-from scalemesh.builds.launcher import BuildID, LauncherAway, RunningBuild
+from scalemesh.builds.launcher import LauncherAway, RunningBuild
 from scalemesh.db.deployments import request_cancel
 from scalemesh.db.pool import Pool
 from scalemesh.db.queue import Claim
-from scalemesh.model import DeploymentID, Failure
+from scalemesh.model import BuildID, DeploymentID, Failure
 from tests.builds.fleet import Fleet
 from tests.db.rows import Rows
 from tests.parts.server import eventually

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from scalemesh.builds.ecs_check import task_definition_mistakes
-from scalemesh.builds.launcher import BuildID
 from scalemesh.builds.tasks import (
     Cause,
     TaskPlace,
@@ -17,7 +16,7 @@ from scalemesh.builds.tasks import (
     task_request,
     too_large,
 )
-from scalemesh.model import DeploymentID
+from scalemesh.model import BuildID, DeploymentID
 
 PLACE = TaskPlace(
     cluster="mesh",

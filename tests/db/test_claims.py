@@ -55,7 +55,7 @@ async def test_the_oldest_is_claimed_first_with_all_that_its_build_needs(rows: R
         no_cache=True,
         started_at=ANY,
         deadline=ANY,
-        production_id=None,
+        production=None,
     )
     claim = await rows.claim()
     assert claim is not None

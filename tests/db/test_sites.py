@@ -5,16 +5,17 @@ from datetime import timedelta
 from scalemesh.db.deployments import promote_deployment
 from scalemesh.db.pool import Pool
 from scalemesh.db.projects import delete_project
-from scalemesh.db.queue import mark_failed
-from scalemesh.db.sites import list_earlier_deployments
-from scalemesh.model import DeploymentID, Project
+from scalemesh.db.queue import mark_failed, mark_published, requeue
+from scalemesh.db.sites import fetch_preview_route, fetch_production_route, list_earlier_deployments
+from scalemesh.model import BuildID, DeploymentID, Project, SiteRoute
 from tests.db.rows import BROKEN, FACTS, Rows
 
 WEEK = timedelta(days=7)
 
 
 async def earlier(pool: Pool, project: Project, live: DeploymentID, limit: int = 5) -> list[DeploymentID]:
-    return list(await list_earlier_deployments(pool, project.id, live, since=WEEK, limit=limit))
+    builds = await list_earlier_deployments(pool, project.id, live, since=WEEK, limit=limit)
+    return [build.deployment_id for build in builds]
 
 
 async def test_what_was_live_before_comes_with_the_latest_first(pool: Pool, rows: Rows) -> None:
@@ -23,6 +24,24 @@ async def test_what_was_live_before_comes_with_the_latest_first(pool: Pool, rows
     await rows.live(await rows.project())
     assert await earlier(pool, project, third) == [second, first]
     assert await earlier(pool, project, third, limit=1) == [second]
+
+
+async def test_all_that_leads_to_a_deployment_names_the_attempt_that_made_it(pool: Pool, rows: Rows) -> None:
+    project = await rows.project()
+    lost = await rows.building(project)
+    await requeue(pool, lost, after=timedelta(0))
+    claim = await rows.claim()
+    assert claim is not None
+    await mark_published(pool, claim, FACTS)
+    production = await fetch_production_route(pool, project.slug)
+    assert production == SiteRoute(project.id, claim.deployment_id, 2, preview=False)
+    preview = await fetch_preview_route(pool, project.slug, claim.deployment_id)
+    assert preview == SiteRoute(project.id, claim.deployment_id, 2, preview=True)
+    next_one = await rows.building(project)
+    assert next_one.production == BuildID(claim.deployment_id, 2)
+    await mark_published(pool, next_one, FACTS)
+    earlier = await list_earlier_deployments(pool, project.id, next_one.deployment_id, since=WEEK, limit=5)
+    assert earlier == [BuildID(claim.deployment_id, 2)]
 
 
 async def test_what_was_never_live_is_not_among_them(pool: Pool, rows: Rows) -> None:

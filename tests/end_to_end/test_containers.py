@@ -13,8 +13,8 @@ import pytest
 
 from scalemesh.builds.containers import DEPLOYMENT, ContainerPlace
 from scalemesh.builds.docker import CannotUseDocker, open_docker_launcher
-from scalemesh.builds.launcher import BuildID, LaunchFailed
-from scalemesh.model import DeploymentID
+from scalemesh.builds.launcher import LaunchFailed
+from scalemesh.model import BuildID, DeploymentID
 from tests.parts.git import GitServer
 from tests.parts.server import Client, StartServer, eventually
 from tests.parts.server_process import server_process

@@ -71,25 +71,20 @@ async def damaged_sites(data_dir: Path) -> list[str]:
     rows = await read_rows(
         data_dir,
         """
-        SELECT id, project_id
+        SELECT id, project_id, attempt
         FROM deployments
-        WHERE status = 'ready' OR (status = 'superseded' AND commit_sha IS NOT NULL)
-        UNION
-        SELECT production_id, id
-        FROM projects
-        WHERE production_id IS NOT NULL
+        WHERE status = 'ready'
+           OR (status = 'superseded' AND commit_sha IS NOT NULL)
+           OR id IN (SELECT production_id FROM projects)
         """,
     )
     store = data_dir / "artifacts"
-    return [
-        f"{row['id']}: {complaint}"
-        for row in rows
-        for complaint in _damage(store, ProjectID(row["project_id"]), DeploymentID(row["id"]))
-    ]
+    return [f"{row['id']}: {complaint}" for row in rows for complaint in _damage(store, row)]
 
 
-def _damage(store: Path, project_id: ProjectID, deployment_id: DeploymentID) -> Iterable[str]:
-    path = store / keys.manifest(project_id, deployment_id)
+def _damage(store: Path, row: Row) -> Iterable[str]:
+    project_id = ProjectID(row["project_id"])
+    path = store / keys.manifest(project_id, DeploymentID(row["id"]), row["attempt"])
     if not path.exists():
         yield "no manifest"
         return

@@ -88,6 +88,7 @@ async def publish(
     project: str = "p1",
     deployment: str = "d1",
     spa: bool = False,
+    attempt: int = 1,
     preview: bool = False,
     redirects: Sequence[str] = (),
 ) -> SiteRoute:
@@ -97,8 +98,8 @@ async def publish(
         for data in (file.content, *file.encodings.values()):
             await store.write(keys.blob(project_id, sha256(data)), data)
     data = json.dumps(manifest_json(files, spa=spa, redirects=redirects)).encode()
-    await store.write(keys.manifest(project_id, deployment_id), data)
-    return SiteRoute(project_id, deployment_id, preview=preview)
+    await store.write(keys.manifest(project_id, deployment_id, attempt), data)
+    return SiteRoute(project_id, deployment_id, attempt, preview=preview)
 
 
 def _rules(parsed: tuple[Sequence[Redirect | HeaderBlock], list[str]]) -> list[dict[str, Any]]:

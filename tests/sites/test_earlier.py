@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scalemesh.artifacts import DirectoryStore
-from scalemesh.model import DeploymentID, SiteRoute
+from scalemesh.model import BuildID, DeploymentID, SiteRoute
 from scalemesh.sites import RouteUnavailable, SiteHost, Sites
 from scalemesh.sites.earlier import EARLIER_DEPLOYMENTS, EarlierFiles
 from tests.sites.front import Routes, get, serve
@@ -36,11 +37,11 @@ class Deployments:
         self.asked = 0
         self.error: Exception | None = None
 
-    async def fetch(self, _route: SiteRoute) -> Sequence[DeploymentID]:
+    async def fetch(self, _route: SiteRoute) -> Sequence[BuildID]:
         self.asked += 1
         if self.error:
             raise self.error
-        return [DeploymentID(deployment) for deployment in self.ids]
+        return [BuildID(DeploymentID(deployment), 1) for deployment in self.ids]
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def deployments() -> Deployments:
 
 @pytest.fixture
 def sites(store: WatchedStore, live: SiteRoute, deployments: Deployments) -> Sites:
-    preview = SiteRoute(live.project_id, live.deployment_id, preview=True)
+    preview = replace(live, preview=True)
     routes = Routes({SiteHost("a", None): live, SiteHost("a", "d3"): preview})
     return Sites(routes.fetch, store, fetch_earlier=deployments.fetch)
 

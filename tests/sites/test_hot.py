@@ -308,7 +308,7 @@ async def test_without_the_database_and_the_store_hot_sites_never_fail(site: Sit
 
 async def test_the_date_is_todays(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     hot = site.sites.hot
-    lead = Lead(SiteRoute(ProjectID("p"), DeploymentID("d"), preview=False), 1e9)
+    lead = Lead(SiteRoute(ProjectID("p"), DeploymentID("d"), 1, preview=False), 1e9)
     hot.prepare(("GET", "/", "a", "", "", "", "", ""), Plan(304, {}, b""), b"", lead)
     monkeypatch.setattr("time.time", lambda: NOON + 0.25)
     request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -331,7 +331,7 @@ async def test_the_date_is_todays(site: Site, monkeypatch: pytest.MonkeyPatch) -
 
 def test_paths_that_were_made_up_push_out_one_another_only(site: Site) -> None:
     hot = site.sites.hot
-    lead = Lead(SiteRoute(ProjectID("p"), DeploymentID("d"), preview=False), 1e9)
+    lead = Lead(SiteRoute(ProjectID("p"), DeploymentID("d"), 1, preview=False), 1e9)
 
     def found(path: str) -> bool:
         return hot.find(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode(), 1.0) is not None

@@ -7,7 +7,7 @@ from scalemesh.artifacts import DirectoryStore
 from scalemesh.artifacts.store import ArtifactNotFound
 from scalemesh.model import DeploymentID, ProjectID, SiteRoute
 from scalemesh.sites.cache import ManifestCache
-from tests.sites.site import publish
+from tests.sites.site import publish, sha256
 from tests.sites.watched import WatchedStore, until
 
 
@@ -54,7 +54,7 @@ async def test_a_visitor_who_leaves_takes_nothing_from_the_others(store: Watched
 
 
 async def test_a_failure_reaches_all_who_wait_and_is_forgotten(store: WatchedStore) -> None:
-    missing = SiteRoute(ProjectID("p1"), DeploymentID("d0"), preview=False)
+    missing = SiteRoute(ProjectID("p1"), DeploymentID("d0"), 1, preview=False)
     cache = ManifestCache(store)
     store.gate.clear()
     visitors = [asyncio.ensure_future(cache.get(missing)) for _ in range(10)]
@@ -74,6 +74,13 @@ async def test_those_not_asked_for_longest_make_room(store: WatchedStore) -> Non
     assert len(store.reads) == 3
     await cache.get(second)
     assert len(store.reads) == 4
+
+
+async def test_it_is_the_manifest_of_the_attempt_that_the_route_names(store: WatchedStore) -> None:
+    await publish(store, {"/index.html": b"of an attempt that came too late"})
+    route = await publish(store, {"/index.html": b"what was built"}, attempt=2)
+    manifest = await ManifestCache(store).get(route)
+    assert manifest.files["/index.html"].sha256 == sha256(b"what was built")
 
 
 async def test_bytes_are_bounded_too(store: WatchedStore) -> None:

@@ -16,7 +16,7 @@ NOBODY = SiteHost("nobody", None)
 
 
 def route(project: str, deployment: str) -> SiteRoute:
-    return SiteRoute(ProjectID(project), DeploymentID(deployment), preview=False)
+    return SiteRoute(ProjectID(project), DeploymentID(deployment), 1, preview=False)
 
 
 class Database:
