@@ -19,7 +19,9 @@ from scalemesh.accounts import Accounts
 from scalemesh.artifacts.store import GrantsUploads
 from scalemesh.auth.secretbox import SecretBox
 from scalemesh.auth.throttle import Throttle
+from scalemesh.aws import Aws
 from scalemesh.builds.dispatcher import Dispatcher
+from scalemesh.builds.isolation import choose_sandbox
 from scalemesh.builds.order import BuildPlace
 from scalemesh.builds.place import Place, open_place
 from scalemesh.builds.worker import Worker
@@ -52,6 +54,7 @@ from scalemesh.sites import (
     Sites,
     telling_handler,
 )
+from scalemesh.tasks import beside
 from scalemesh.web import filters, front
 from scalemesh.web.access_log import SAMPLED, AccessLog
 from scalemesh.web.body import MAX_BODY_BYTES
@@ -95,8 +98,12 @@ class CannotListen(Exception):
     """The address is taken or not this machine's; the sentence says what to do."""
 
 
-def init_app(settings: Settings, resources: Resources, place: Place, *, alone: bool) -> web.Application:
-    """``alone``: no other process uses the database yet, as ``Dispatcher`` has it."""
+def init_app(
+    settings: Settings, resources: Resources, place: Place, *, sandbox: str, alone: bool
+) -> web.Application:
+    """``sandbox`` is the builder contract's BUILD_SANDBOX; ``alone``: no other process uses the database yet,
+    as ``Dispatcher`` has it.
+    """
     hub = Hub()
     secrets = SecretBox(resources.session_key)
     announcer = Announcer(resources.redis)
@@ -110,7 +117,7 @@ def init_app(settings: Settings, resources: Resources, place: Place, *, alone: b
             artifacts=resources.store.url,
             s3_endpoint_url=settings.s3_endpoint_url,
             redis_url=settings.redis_builder or resources.redis_url,
-            sandbox=place.sandbox,
+            sandbox=sandbox,
             allow_local_repos=settings.allow_local_repos,
             examples=resources.examples,
             memory_bytes=settings.build_memory_mib * 1024 * 1024,
@@ -202,14 +209,20 @@ async def running_server(
     """Serves on ``listener`` inside the block.
 
     ``servers`` are another process's, which this one is beside: it keeps no builder standing by either.
-    Raises what ``open_place`` and ``open_resources`` do.
+    Raises what ``choose_sandbox``, ``open_resources`` and ``open_place`` do.
     """
     first = servers is None
+    aws = Aws()
     async with (
-        open_place(settings, standby=first) as place,
-        open_resources(settings, servers=servers) as resources,
+        # A process of its own looks, for as long as the embedded servers take to start.
+        beside(choose_sandbox(settings)) as sandbox,
+        open_resources(settings, aws, servers=servers) as resources,
+        # After them, so that a builder that is to stand by does not start in their way.
+        open_place(settings, aws, standby=first) as place,
     ):
-        app = init_app(settings, resources, place, alone=first and settings.embeds_postgres)
+        app = init_app(
+            settings, resources, place, sandbox=await sandbox, alone=first and settings.embeds_postgres
+        )
         access_log = _access_log(settings)
 
         async def drain() -> None:

@@ -127,6 +127,7 @@ class _Stop:
         self._serving = True
         # What is there by now stays: the collector need not look through it in the middle of an answer.
         gc.freeze()
+        gc.enable()
         await self._asked.wait()
 
 
@@ -137,6 +138,8 @@ def _stoppable() -> Iterator[_Stop]:
     assert task is not None
     stop = _Stop(task)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    # As in scalemesh.py: a start makes next to no garbage, and much that stays.
+    gc.disable()
     try:
         yield stop
     except asyncio.CancelledError:

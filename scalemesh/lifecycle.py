@@ -13,6 +13,7 @@ from redis.backoff import ExponentialBackoff
 from scalemesh.artifacts import open_store
 from scalemesh.artifacts.store import ArtifactStore
 from scalemesh.auth.passwords import Passwords
+from scalemesh.aws import Aws
 from scalemesh.db.pool import Pool, open_pool
 from scalemesh.embedded.data_dir import hold_data_dir
 from scalemesh.embedded.servers import EmbeddedServers, embedded_servers
@@ -48,7 +49,7 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings, *, servers: EmbeddedServers | None = None
+    settings: Settings, aws: Aws, *, servers: EmbeddedServers | None = None
 ) -> AsyncIterator[Resources]:
     """Start the embedded servers that no setting replaces, migrate, and open everything.
 
@@ -72,6 +73,7 @@ async def open_resources(
         redis = await stack.enter_async_context(_open_redis(redis_url, timeout_s=_REDIS_TIMEOUT_S))
         store = await stack.enter_async_context(
             open_store(
+                aws,
                 directory=settings.data_dir.resolve() / "artifacts",
                 bucket=settings.s3_bucket or None,
                 endpoint_url=settings.s3_endpoint_url or None,

@@ -1,8 +1,8 @@
 """How tasks end, those that somebody owns and work that a cancel must not leave half done; and processes."""
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -44,6 +44,16 @@ async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
             task.cancel()
         await asyncio.wait(running, timeout=_AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """``work`` goes on beside the block, which may await it; it is canceled where the block ends first."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        await end_tasks(task)
 
 
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:

@@ -10,23 +10,24 @@ from pathlib import Path
 
 from scalemesh.artifacts.directory import DirectoryStore
 from scalemesh.artifacts.store import ArtifactStore
+from scalemesh.aws import Aws
 
 __all__ = ["ArtifactStore", "DirectoryStore", "open_s3_store", "open_store"]
 
 
 @asynccontextmanager
 async def open_store(
-    *, directory: Path, bucket: str | None, endpoint_url: str | None
+    aws: Aws, *, directory: Path, bucket: str | None, endpoint_url: str | None
 ) -> AsyncIterator[ArtifactStore]:
     """The store the settings name: ``bucket`` where there is one, else ``directory``, made if missing.
 
     Nothing is contacted: ``check()`` says whether an S3 store answers.
     """
     if bucket:
-        # botocore is 25 MB and a third of a second that only this way of storing needs.
+        # It imports botocore, which only S3 and ECS need.
         from scalemesh.artifacts.s3 import open_s3_store
 
-        async with open_s3_store(bucket, endpoint_url=endpoint_url or None) as store:
+        async with open_s3_store(bucket, endpoint_url=endpoint_url or None, session=aws.session) as store:
             yield store
     else:
         directory.mkdir(parents=True, exist_ok=True)

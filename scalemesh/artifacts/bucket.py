@@ -49,10 +49,15 @@ _UNSENT_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 @asynccontextmanager
 async def open_bucket(
-    name: str, *, endpoint_url: str | None, access_key_id: str | None, secret_access_key: str | None
+    name: str,
+    *,
+    endpoint_url: str | None,
+    access_key_id: str | None = None,
+    secret_access_key: str | None = None,
+    session: AioSession | None = None,
 ) -> AsyncIterator["Bucket"]:
     """The bucket called ``name``, which exists. What is not given is found as boto finds it."""
-    session = get_session()
+    session = session or get_session()
     if access_key_id is not None:
         session.set_credentials(access_key_id, secret_access_key)
     config = AioConfig(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 import aiohttp
+from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
 from scalemesh import keys
@@ -42,14 +43,19 @@ async def open_s3_store(
     endpoint_url: str | None = None,
     access_key_id: str | None = None,
     secret_access_key: str | None = None,
+    session: AioSession | None = None,
 ) -> AsyncIterator["S3Store"]:
     """A store in ``bucket``, which exists, as long as the block. Nothing is contacted.
 
     ``endpoint_url`` names an S3 that is not AWS. What is not given is found as boto finds it: environment,
-    profile, task role.
+    profile, task role; by ``session`` where others share it.
     """
     async with open_bucket(
-        bucket, endpoint_url=endpoint_url, access_key_id=access_key_id, secret_access_key=secret_access_key
+        bucket,
+        endpoint_url=endpoint_url,
+        access_key_id=access_key_id,
+        secret_access_key=secret_access_key,
+        session=session,
     ) as opened:
         yield S3Store(opened)
 
@@ -148,8 +154,10 @@ class S3Store:
 
     async def check(self) -> None:
         with _translated():
+            # As objects are read: boto's client would follow to another region, where they are not found.
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                await self._bucket.client.head_bucket(Bucket=self._bucket.name)
+                answer = await self._bucket.request("HEAD", "")
+        answer.release()
 
     async def _delete(self, keys: list[dict[str, str]]) -> None:
         answer = await self._bucket.client.delete_objects(

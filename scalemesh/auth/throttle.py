@@ -14,11 +14,17 @@ _LOGINS_PER_ADDRESS = RateLimitItemPerMinute(60)
 _SIGNUPS_PER_ADDRESS = RateLimitItemPerMinute(30)
 
 
+class _Storage(RedisStorage):
+    """Imports its own client alone, not that of Valkey too, which is beside the embedded server's program."""
+
+    DEPENDENCIES = {"redis": RedisStorage.DEPENDENCIES["redis"]}  # noqa: RUF012 - as in the class above it
+
+
 class Throttle:
     """Raises TooManyRequests with the seconds to wait."""
 
     def __init__(self, redis_pool: ConnectionPool) -> None:
-        self._storage = RedisStorage(
+        self._storage = _Storage(
             "async+redis://",
             implementation="redispy",
             key_prefix="throttle",

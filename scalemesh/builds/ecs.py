@@ -11,6 +11,7 @@ from typing import Any
 
 import aioboto3
 from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError, NoRegionError
 
 from scalemesh.builds.ecs_check import find_mistakes
@@ -55,12 +56,14 @@ class CannotUseECS(ScaleMeshError):
 
 
 @asynccontextmanager
-async def open_ecs_launcher(place: TaskPlace) -> AsyncIterator["EcsLauncher"]:
+async def open_ecs_launcher(
+    place: TaskPlace, *, session: AioSession | None = None
+) -> AsyncIterator["EcsLauncher"]:
     """A launcher on a cluster that has what ``place`` names. Raises CannotUseECS with all that it lacks.
 
     Where ECS does not answer it starts all the same, since sites are served without it.
     """
-    async with open_ecs_client() as client:
+    async with open_ecs_client(session=session) as client:
         try:
             if mistakes := await find_mistakes(client, place):
                 raise CannotUseECS("BUILDER=ecs can't be used:\n" + "\n".join(mistakes))
@@ -71,7 +74,7 @@ async def open_ecs_launcher(place: TaskPlace) -> AsyncIterator["EcsLauncher"]:
 
 
 @asynccontextmanager
-async def open_ecs_client(service: str = "ecs") -> AsyncIterator[Any]:
+async def open_ecs_client(service: str = "ecs", *, session: AioSession | None = None) -> AsyncIterator[Any]:
     """boto's client. Credentials, region and endpoint are boto's to find. Raises CannotUseECS."""
     config = AioConfig(
         connect_timeout=CONNECT_TIMEOUT_S,
@@ -80,7 +83,8 @@ async def open_ecs_client(service: str = "ecs") -> AsyncIterator[Any]:
     )
     async with AsyncExitStack() as stack:
         try:
-            client = await stack.enter_async_context(aioboto3.Session().client(service, config=config))
+            boto = aioboto3.Session(botocore_session=session)
+            client = await stack.enter_async_context(boto.client(service, config=config))
         except NoRegionError as error:
             raise CannotUseECS(
                 "AWS_DEFAULT_REGION: BUILDER=ecs needs it, for example eu-central-1"

@@ -22,7 +22,12 @@ class CannotIsolate(ScaleMeshError):
 
 
 async def choose_sandbox(settings: Settings) -> Literal["bwrap", "none"]:
-    """``BUILD_SANDBOX``, or where that is unset what works here. Warns, or raises CannotIsolate."""
+    """``BUILD_SANDBOX``, or where that is unset what works here. Warns, or raises CannotIsolate.
+
+    For builds in containers and tasks, which are apart already, it is none.
+    """
+    if settings.builder != "process":
+        return "none"
     reason = "BUILD_SANDBOX=none is set"
     if settings.build_sandbox != "none":
         problem = await _why_bwrap_fails()
@@ -58,9 +63,11 @@ async def _why_bwrap_fails() -> str | None:
         async with asyncio.timeout(_CHECK_TIMEOUT_S):
             output, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return "bubblewrap did not start a sandbox in time"
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode == 0:
         return None
     lines = output.decode(errors="replace").splitlines()

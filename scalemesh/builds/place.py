@@ -1,11 +1,11 @@
-"""Where builds run, found out before the server listens: BUILDER and what this machine can do."""
+"""Where builds run, as BUILDER says."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from scalemesh.aws import Aws
 from scalemesh.builds.containers import ContainerPlace, installation_name
-from scalemesh.builds.isolation import choose_sandbox
 from scalemesh.builds.launcher import Launcher
 from scalemesh.builds.process import open_process_launcher
 from scalemesh.builds.tasks import TaskPlace
@@ -14,30 +14,28 @@ from scalemesh.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """``sandbox`` is the builder contract's BUILD_SANDBOX; ``grants``: builders get no key of S3."""
+    """``grants``: builders get no key of S3."""
 
     launcher: Launcher
-    sandbox: str
     grants: bool
 
 
 @asynccontextmanager
-async def open_place(settings: Settings, *, standby: bool) -> AsyncIterator[Place]:
+async def open_place(settings: Settings, aws: Aws, *, standby: bool) -> AsyncIterator[Place]:
     """The launcher of BUILDER, where it has any with a builder that stands by.
 
-    Raises CannotIsolate, CannotUseDocker and CannotUseECS, with the fix in the sentence.
+    Raises CannotUseDocker and CannotUseECS, with the fix in the sentence.
     """
     if settings.builder == "process":
-        sandbox = await choose_sandbox(settings)
         async with open_process_launcher(standby=standby) as launcher:
-            yield Place(launcher, sandbox, grants=False)
+            yield Place(launcher, grants=False)
         return
     if settings.builder == "ecs":
         # As for Docker below.
         from scalemesh.builds.ecs import open_ecs_launcher
 
-        async with open_ecs_launcher(ecs_place(settings)) as launcher:
-            yield Place(launcher, "none", grants=True)
+        async with open_ecs_launcher(ecs_place(settings), session=aws.session) as launcher:
+            yield Place(launcher, grants=True)
         return
     # Its client is half a megabyte that only this way of building needs.
     from scalemesh.builds.docker import open_docker_launcher
@@ -49,7 +47,7 @@ async def open_place(settings: Settings, *, standby: bool) -> AsyncIterator[Plac
         installation=_installation(settings),
     )
     async with open_docker_launcher(settings.docker_host, place) as launcher:
-        yield Place(launcher, "none", grants=True)
+        yield Place(launcher, grants=True)
 
 
 def ecs_place(settings: Settings) -> TaskPlace:

@@ -7,6 +7,7 @@ import pytest
 
 from scalemesh.artifacts import DirectoryStore, open_store
 from scalemesh.artifacts.store import StoreUnavailable
+from scalemesh.aws import Aws
 
 
 async def test_a_key_is_a_path_under_the_root(tmp_path: Path) -> None:
@@ -29,7 +30,7 @@ async def test_its_url_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 async def test_opening_it_makes_the_directory(tmp_path: Path) -> None:
-    async with open_store(directory=tmp_path / "a/b", bucket=None, endpoint_url=None) as store:
+    async with open_store(Aws(), directory=tmp_path / "a/b", bucket=None, endpoint_url=None) as store:
         await store.check()
 
 
@@ -67,5 +68,5 @@ async def test_what_a_killed_server_left_half_written_is_removed_and_what_one_is
         (tmp_path / name).write_bytes(b"x")
     with (tmp_path / ".write-held").open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_SH)
-        async with open_store(directory=tmp_path, bucket=None, endpoint_url=None):
+        async with open_store(Aws(), directory=tmp_path, bucket=None, endpoint_url=None):
             assert {path.name for path in tmp_path.iterdir()} == {".write-held", "kept"}
