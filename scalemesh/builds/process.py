@@ -16,7 +16,7 @@ import psutil
 from scalemesh.builds.launcher import LaunchFailed, RunningBuild
 from scalemesh.builds.workspaces import new_workspace, remove_abandoned
 from scalemesh.model import BuildID, DeploymentID, Failure
-from scalemesh.tasks import end_tasks
+from scalemesh.tasks import to_its_end
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class ProcessLauncher:
     def __init__(self) -> None:
         self._standby: Process | None = None
         self._wants_standby = asyncio.Event()
+        self._closed = False
 
     async def launch(self, deployment_id: DeploymentID, environment: Mapping[str, str]) -> RunningBuild:
         try:
@@ -81,22 +82,28 @@ class ProcessLauncher:
         pass
 
     async def keep_standby(self) -> None:
-        """Has a builder stand by from now on, and again whenever a build has ended. Never returns.
+        """Has a builder stand by from now on, and again whenever a build has ended, until ``close``.
 
         Each time it also removes what killed servers have left, which no build should wait for.
         """
-        while True:
+        while not self._closed:
+            self._wants_standby.clear()
             if self._standby is None or self._standby.returncode is not None:
                 try:
                     self._standby = await _spawn()
                 except OSError as error:
                     logger.warning("no builder stands by: %s", error)
-            self._wants_standby.clear()
             await asyncio.to_thread(remove_abandoned)
             await self._wants_standby.wait()
 
-    async def close(self) -> None:
-        """Ends the builder that stands by."""
+    async def close(self, keeping: asyncio.Task[None]) -> None:
+        """Ends ``keep_standby``, which runs as ``keeping``, and the builder that stands by.
+
+        Not by a cancel, which would lose hold of a builder that is being started.
+        """
+        self._closed = True
+        self._wants_standby.set()
+        await asyncio.wait({keeping})
         if self._standby is not None:
             await _end(self._standby)
 
@@ -119,8 +126,7 @@ async def open_process_launcher(*, standby: bool) -> AsyncIterator[ProcessLaunch
     try:
         yield launcher
     finally:
-        await end_tasks(keeping)
-        await launcher.close()
+        await to_its_end(launcher.close(keeping))
 
 
 class ProcessBuild:

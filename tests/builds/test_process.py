@@ -154,11 +154,25 @@ async def test_a_killed_builder_leaves_neither_process_nor_directory(stubborn: S
     await build.assert_gone()
 
 
+async def standing_by(launcher: ProcessLauncher, builders: FindBuilders) -> list[psutil.Process]:
+    """The one builder, once the launcher has it: the system shows it before its start has returned."""
+    await eventually(lambda: launcher._standby)
+    (ready,) = builders()
+    return [ready]
+
+
+async def test_a_builder_that_is_being_started_is_ended_too(workspaces: Path) -> None:
+    before = psutil.Process().children()
+    async with open_process_launcher(standby=True):
+        await eventually(lambda: psutil.Process().children() != before, every_s=0)
+    assert psutil.Process().children() == before
+
+
 async def test_a_builder_stands_by_for_the_next_build(
     environment: Environment, builders: FindBuilders, workspaces: Path
 ) -> None:
     async with open_process_launcher(standby=True) as launcher:
-        ready = await eventually(builders, lambda found: len(found) == 1)
+        ready = await standing_by(launcher, builders)
         used = []
         for _ in range(2):
             used.append(ready)
@@ -166,7 +180,7 @@ async def test_a_builder_stands_by_for_the_next_build(
             assert builders() == ready
             assert await running.wait() == 0
             # After the build, not beside it.
-            ready = await eventually(builders, lambda found: len(found) == 1)
+            ready = await standing_by(launcher, builders)
             assert ready not in used
     assert builders() == []
     assert list(workspaces.iterdir()) == []
@@ -176,7 +190,7 @@ async def test_a_builder_that_died_standing_by_costs_no_build(
     environment: Environment, builders: FindBuilders
 ) -> None:
     async with open_process_launcher(standby=True) as launcher:
-        (ready,) = await eventually(builders, lambda found: len(found) == 1)
+        (ready,) = await standing_by(launcher, builders)
         ready.kill()
         await eventually(builders, lambda found: not found)
         running = await launcher.launch(DEPLOYMENT, await environment())
