@@ -5,15 +5,16 @@ import json
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from socket import socket
 
 import aiobotocore.session
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.parts.ports import unused_port
 
 _START_TIMEOUT_S = 60  # three seconds on a quiet machine
 _POLL_S = 0.1
@@ -125,11 +126,7 @@ async def _kill(process: Process) -> None:
 
 def free_ports(count: int = 8) -> list[int]:
     """Of the loopback, as many as the server needs."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+    return [unused_port() for _ in range(count)]
 
 
 def _identities(server: S3Server) -> str:

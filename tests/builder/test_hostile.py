@@ -16,7 +16,7 @@ from tests.builder.running import Builder, until, wait_for_output
 from tests.parts.git import GitServer, Symlink
 
 OK = "mkdir -p dist; echo hi > dist/index.html\n"
-GONE_S = 5.0
+GONE_S = 60.0
 
 
 def files(script: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ async def test_lines_wait_while_redis_is_away(
 ) -> None:
     url = await git_server.make_repo("away", {"build.sh": SLOW})
     process = await builder.start(url, BUILD_COMMAND="sh build.sh", REDIS_URL=valkey.url)
-    await until(lambda: "line 1" in json.dumps(streamed(valkey)), 20)
+    await until(lambda: "line 1" in json.dumps(streamed(valkey)), 60)
     await valkey.stop()
     await asyncio.sleep(0.5)
     await valkey.start()

@@ -67,7 +67,7 @@ async def _watch(process: Process) -> list[tuple[str, str]]:
             "git" in arguments for arguments in _running(process)
         )
 
-    await until(look, 20)
+    await until(look, 60)
     return sorted(seen)
 
 

@@ -17,7 +17,7 @@ from scalemesh.builds.process import ProcessLauncher, open_process_launcher
 from scalemesh.logs.archive import fetch_build_log
 from scalemesh.model import DeploymentID, ProjectID
 from tests.parts.git import GitServer
-from tests.parts.leftovers import is_alive
+from tests.parts.leftovers import is_alive, name_of
 from tests.parts.processes import processes_with
 from tests.parts.server import eventually
 
@@ -112,7 +112,7 @@ async def stubborn(
         started.append(running)
         sleep = f"sleep {number}"
         await eventually(
-            lambda: [found for found in processes_with(sleep) if found.name() == "sleep"],
+            lambda: [found for found in processes_with(sleep) if name_of(found) == "sleep"],
             lambda found: len(found) == 2,
         )
         return Stubborn(running, str(number), tmp_path / "artifacts", workspaces, builders)

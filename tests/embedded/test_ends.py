@@ -14,7 +14,7 @@ import pytest
 from scalemesh.embedded import embedded_servers, hold_data_dir
 from tests.parts.leftovers import is_alive, name_of
 
-_GRACE_S = 15.0
+_GRACE_S = 60.0
 
 Holder = subprocess.Popen[bytes]
 

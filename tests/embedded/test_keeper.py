@@ -11,7 +11,7 @@ import pytest
 
 from scalemesh.embedded import keeper
 
-_GRACE_S = 10.0
+_GRACE_S = 60.0
 
 
 def start(directory: Path, script: str) -> "subprocess.Popen[bytes]":

@@ -148,7 +148,7 @@ async def test_a_canceled_build_leaves_nothing(
         deployment_id = await user.deploy(project["projectID"])
         await prints(user, deployment_id, "tick 2")
         assert (await user.post(f"/api/deployments/{deployment_id}/cancel")).status == 202
-        ended = await user.ended(deployment_id, within_s=30)
+        ended = await user.ended(deployment_id, within_s=60)
         assert ended["status"] == "canceled"
         assert (await user.log(deployment_id)).splitlines()[-1].startswith("The build was canceled.")
     assert await containers_of(docker, deployment_id) == 0

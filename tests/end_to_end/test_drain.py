@@ -37,7 +37,7 @@ async def test_a_server_that_is_told_to_stop_drains(
         email = await user.sign_up()
         project = await user.project(url, buildCommand="sh build.sh", outputDirectory="dist")
         deployment_id = await user.deploy(project["projectID"])
-        await eventually(lambda: user.log(deployment_id), lambda log: "begun\n" in log, within_s=30)
+        await eventually(lambda: user.log(deployment_id), lambda log: "begun\n" in log, within_s=60)
         live = f"{user.origin}/api/deployments/{deployment_id}/logs/live"
         console = await session.ws_connect(live, headers={"Origin": user.origin})
         other = await user.project(url)

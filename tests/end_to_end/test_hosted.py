@@ -119,7 +119,7 @@ async def test_a_procfile_runner_migrates_and_serves(
     try:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
             client = Client(session, port)
-            await eventually(lambda: is_up(client), within_s=30)
+            await eventually(lambda: is_up(client), within_s=60)
             await client.sign_up()
             assert (await client.get("/user/me")).status == 200
     finally:

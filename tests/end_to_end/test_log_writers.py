@@ -20,7 +20,7 @@ async def test_a_build_writes_its_log_as_a_user_who_is_gone_at_its_end(
         await user.sign_up()
         project = await user.project(url, buildCommand="sh build.sh", outputDirectory=".")
         deployment_id = await user.deploy(project["projectID"])
-        await eventually(lambda: user.log(deployment_id), lambda log: "begun\n" in log, within_s=30)
+        await eventually(lambda: user.log(deployment_id), lambda log: "begun\n" in log, within_s=60)
         async with Redis.from_url(server.redis_url) as redis:
             writers = LogWriters(redis, server.redis_url)
             assert await writers.list_admitted() == [(deployment_id, 1)]

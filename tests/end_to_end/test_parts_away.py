@@ -17,7 +17,7 @@ from tests.parts.leftovers import is_alive
 from tests.parts.server import Client, eventually, start_server
 
 VISITORS = 4
-BACK_S = 30.0
+BACK_S = 60.0
 """Three on a quiet machine, most of which the S3 server takes to start."""
 
 

@@ -37,7 +37,7 @@ def _listening(process: psutil.Process) -> set[int]:
 
 
 async def sibling_of(server: ServerProcess) -> psutil.Process:
-    [sibling] = await eventually(lambda: siblings(server), within_s=30, every_s=0.2)
+    [sibling] = await eventually(lambda: siblings(server), within_s=60, every_s=0.2)
     return psutil.Process(sibling.pid)
 
 
@@ -132,7 +132,7 @@ async def test_a_sibling_that_is_killed_is_back_and_none_outlives_the_first(
         again = await eventually(
             lambda: siblings(server),
             lambda found: found and found[0].pid != killed.pid,
-            within_s=30,
+            within_s=60,
             every_s=0.2,
         )
         async with visitor_of(again[0], server.client.port) as visitor:
@@ -150,7 +150,7 @@ async def test_siblings_share_a_database_and_a_redis_that_are_given(
     }
     async with server_process(tmp_path / "data", session, WEB_CONCURRENCY="3", **given) as server:
         for sibling in await eventually(
-            lambda: siblings(server), lambda s: len(s) == 2, within_s=30, every_s=0.2
+            lambda: siblings(server), lambda s: len(s) == 2, within_s=60, every_s=0.2
         ):
             async with visitor_of(sibling, server.client.port) as visitor:
                 assert (await visitor.get("/health")).status == 200

@@ -50,14 +50,14 @@ async def take(events: AsyncGenerator[Event, None], count: int) -> list[int]:
 
 async def whole(room: Room, after: int = 0) -> list[Event]:
     """All that one reader gets until the end."""
-    async with asyncio.timeout(20), aclosing(room.logs.follow(room.watch(), after=after)) as events:
+    async with asyncio.timeout(60), aclosing(room.logs.follow(room.watch(), after=after)) as events:
         return [event async for event in events]
 
 
 @asynccontextmanager
 async def following(room: Room, after: int = 0) -> AsyncIterator[AsyncGenerator[Event, None]]:
     """A reader that is live: what is published from here on it hears."""
-    async with asyncio.timeout(20), aclosing(room.logs.follow(room.watch(), after=after)) as events:
+    async with asyncio.timeout(60), aclosing(room.logs.follow(room.watch(), after=after)) as events:
         assert await anext(events) is Status.BUILDING
         yield events
 
@@ -313,7 +313,7 @@ async def test_every_reader_gets_every_line_once_while_it_and_the_subscription_a
         await build.archive(lines(1, LAST))
         await build.end()
 
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         everybody = asyncio.gather(*(reader(room, number) for number in range(6)))
         killed, _ = await asyncio.gather(breaker(build), write())
         for seen in await everybody:

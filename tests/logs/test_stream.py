@@ -41,9 +41,9 @@ async def test_the_servers_own_word_is_a_line_like_the_builders(build: Build) ->
     await build.write([line(1), line(41)])
     async with build.redis.pubsub() as channel:
         await channel.subscribe(keys.log_channel(build.project_id))
-        await channel.get_message(timeout=5)
+        await channel.get_message(timeout=60)
         await stream.append_line(build.redis, build.project_id, build.deployment_id, line(42, "gone"))
-        message = await channel.get_message(timeout=5)
+        message = await channel.get_message(timeout=60)
     assert message is not None
     assert b'"seq": 42' in message["data"]
     assert await stream.last_seq(build.redis, build.deployment_id) == 42

@@ -35,7 +35,7 @@ async def publish(redis: Redis, to: Watch, batch: list[LogLine]) -> None:
 
 async def heard(watching: Watch) -> Item:
     """What comes next but for resyncs, of which there may always be one more."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (item := await watching.next()) == Resync():
             pass
     return item
@@ -194,7 +194,7 @@ async def test_a_redis_that_falls_silent_is_given_up(
     redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(subscribing, "_PING_S", 0.05)
-    monkeypatch.setattr(subscribing, "_SILENCE_MAX_S", 0.3)
+    monkeypatch.setattr(subscribing, "_SILENCE_MAX_S", 1.0)
     async with listening(redis_url) as hub:
         with hub.watch(watch()) as one:
             await joined(redis, one)
@@ -202,9 +202,9 @@ async def test_a_redis_that_falls_silent_is_given_up(
             assert await heard(one) == batch_of(lines(1, 1))
             # Answers to pings keep the connection for longer than the silence it would be given up for.
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(one.next(), 0.6)
+                await asyncio.wait_for(one.next(), 1.5)
             assert "lost" not in caplog.text
-            await redis.client_pause(1_000, all=True)
+            await redis.client_pause(3_000, all=True)
             await eventually(lambda: "log subscription lost" in caplog.text)
             await redis.client_unpause()
             assert await one.next() == Resync()

@@ -37,7 +37,7 @@ async def docker_host() -> AsyncIterator[str]:
             podman, "system", "service", "--time", "0", f"unix://{socket}", cwd=directory
         )
         try:
-            await eventually(socket.is_socket, within_s=30)
+            await eventually(socket.is_socket, within_s=60)
             yield f"unix://{socket}"
         finally:
             process.terminate()

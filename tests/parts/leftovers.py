@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-_GRACE_S = 5.0
+_GRACE_S = 20.0
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,7 @@ import secrets
 
 import psutil
 
-from tests.parts.leftovers import is_alive
+from tests.parts.leftovers import is_alive, name_of
 from tests.parts.server import eventually
 
 
@@ -21,7 +21,7 @@ def gate() -> str:
 async def open_gate(command: str) -> None:
     """Once somebody runs it."""
     waiting: list[psutil.Process] = await eventually(
-        lambda: [process for process in processes_with(command) if process.name() == "sleep"], within_s=30
+        lambda: [process for process in processes_with(command) if name_of(process) == "sleep"], within_s=60
     )
     for process in waiting:
         process.kill()

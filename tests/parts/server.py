@@ -115,7 +115,7 @@ async def eventually(
     look: Callable[[], Any],
     is_right: Callable[[Any], bool] = bool,
     *,
-    within_s: float = 10,
+    within_s: float = 60,
     every_s: float = 0.05,
 ) -> Any:
     """Looks until what is seen is right; fails with what was seen last."""

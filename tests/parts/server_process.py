@@ -42,7 +42,7 @@ class ServerProcess:
         await eventually(
             lambda: [process for process in started if is_alive(process)],
             lambda alive: not alive,
-            within_s=20,
+            within_s=60,
         )
 
 
@@ -60,7 +60,7 @@ async def server_process(
         return await is_up(client)
 
     try:
-        await eventually(up, within_s=30)
+        await eventually(up, within_s=60)
         yield ServerProcess(client, process)
     finally:
         if process.returncode is None:

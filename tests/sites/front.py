@@ -23,7 +23,7 @@ from scalemesh.sites import (
 from scalemesh.web.front import Handler, on_prepare
 
 NAMES = Hostnames.of(control_hosts=["localhost"], sites_domain="localhost")
-ANSWER_TIMEOUT_S = 10
+ANSWER_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tests.sites.front import Routes, serve
 from tests.sites.site import LAST_MODIFIED, Files, compressed, etag, publish
 
 EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "150"))
-ANSWER_TIMEOUT_S = 15
+ANSWER_TIMEOUT_S = 60
 HOME = b"<h1>home</h1>"
 INNER = b"GET / HTTP/1.1\r\nHost: a.localhost\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: a.localhost\r\nConnection: close\r\n\r\n"

@@ -43,7 +43,7 @@ class Connection:
         await self.writer.drain()
 
     async def answer(self, *, head: bool = False) -> Answer:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await read_answer(self.reader, head=head)
 
     async def ask(self, data: bytes) -> Answer:
@@ -51,7 +51,7 @@ class Connection:
         return await self.answer(head=data.startswith(b"HEAD"))
 
     async def ended(self) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.reader.read()
 
 

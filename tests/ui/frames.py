@@ -58,7 +58,7 @@ async def saying(page: Page, build: Build, *frames: str, fragment: str = "") -> 
             opened.set_result(socket)
 
     await answered(page, build, answer, fragment)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return await opened
 
 

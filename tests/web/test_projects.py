@@ -19,7 +19,7 @@ async def test_a_project_has_the_documented_shape(user: Client) -> None:
         "outputDirectory": "",
         "env": {"VITE_API": "https://api.example.com"},
     }
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await user.post("/project", body)
     assert answer.status == 201, answer.text
     project = answer.json
