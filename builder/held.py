@@ -24,13 +24,19 @@ def hold(directory: Path) -> int:
 def make_held(parent: Path, prefix: str) -> tuple[Path, int]:
     """A new directory and what holds it. Removes what others have left under such names."""
     remove_abandoned(parent, prefix)
+    return new_held(parent, prefix)
+
+
+def new_held(parent: Path, prefix: str) -> tuple[Path, int]:
+    """The same, and removes nothing."""
     while True:
         directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        held = hold(directory)
-        if directory.exists():
-            return directory, held
-        # Somebody took it for abandoned just before it was held.
-        os.close(held)
+        # Somebody may take it for abandoned just before it is held.
+        with suppress(FileNotFoundError):
+            held = hold(directory)
+            if directory.exists():
+                return directory, held
+            os.close(held)
 
 
 def remove_abandoned(parent: Path, prefix: str) -> None:

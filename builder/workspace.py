@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from builder.held import hold
+from builder.held import hold, new_held
 
 VIEW = PurePosixPath("/workspace")
 """Where the sandbox shows ``Workspace.build``: always the same, so no cache or log names a host path."""
@@ -63,11 +63,11 @@ class Workspace:
 def open_workspace(root: Path | None) -> Iterator[Workspace]:
     """A fresh workspace in ``root``, or in a temporary directory; its contents are removed at the end."""
     if root is None:
-        root = Path(tempfile.mkdtemp(prefix="scalemesh-build-"))
+        root, held = new_held(Path(tempfile.gettempdir()), "scalemesh-build-")
     else:
         root.mkdir(parents=True, exist_ok=True)
+        held = hold(root)
     workspace = Workspace(root)
-    held = hold(root)
     try:
         # Another uid has to pass through to ``build`` where there is no sandbox to bind it elsewhere.
         root.chmod(0o711)

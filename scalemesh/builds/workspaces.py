@@ -22,12 +22,13 @@ def new_workspace() -> Iterator[Path]:
     """An empty directory, removed at the end with all that a builder has left in it."""
     while True:
         workspace = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        held = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(held, fcntl.LOCK_SH)
-        if workspace.exists():
-            break
-        # Another server took it for abandoned just before it was held.
-        os.close(held)
+        # Another server may take it for abandoned just before it is held.
+        with suppress(FileNotFoundError):
+            held = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(held, fcntl.LOCK_SH)
+            if workspace.exists():
+                break
+            os.close(held)
     try:
         yield workspace
     finally:
