@@ -47,6 +47,7 @@ from scalemesh.sites import (
     EARLIER_DEPLOYMENTS,
     FetchEarlier,
     FetchRoute,
+    FirstAnswers,
     HotHandler,
     HotRunner,
     RouteUnavailable,
@@ -65,7 +66,7 @@ from scalemesh.web.metrics import METERS, Meters
 from scalemesh.web.routes import add_routes
 from scalemesh.web.services import SERVICES, Services
 from scalemesh.web.sessions import cookie_storage
-from scalemesh.web.traffic import Traffic, answer_observer
+from scalemesh.web.traffic import Traffic, answer_observer, first_observer
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -233,6 +234,9 @@ async def running_server(
         runner = HotRunner(
             app,
             app[SITES].hot,
+            FirstAnswers(
+                app[SITES], front.hostnames(settings), first_observer(app[METERS].traffic, access_log)
+            ),
             front=front.dispatch_host(settings, app[SITES], app),
             handler=telling_handler(access_log.note_hot) if access_log else HotHandler,
             access_log_class=answer_observer(app[METERS].traffic, access_log),

@@ -15,13 +15,15 @@ routes     where hosts lead, remembered
 blobs      where a file's bytes are: in memory, on this machine's disk (disk, download), in the store
 respond    route -> manifest -> plan -> bytes on the wire; files of this machine by sendfile
 hot        answers made ready by respond, found by a request's bytes (heads);
-protocol   the connection that writes them, and leaves all else to aiohttp
+first      answers that memory knows all of but a blob, decided by respond without a request object
+protocol   the connection that writes both, and leaves all else to aiohttp
 told       the same, with somebody told of each
 """
 
 from scalemesh.sites.cache import MAX_MANIFEST_BYTES
 from scalemesh.sites.disk import DiskCache, open_disk_cache
 from scalemesh.sites.earlier import EARLIER_AGE, EARLIER_DEPLOYMENTS, FetchEarlier
+from scalemesh.sites.first import FirstAnswers
 from scalemesh.sites.hosts import (
     BadHost,
     ControlHost,
@@ -45,6 +47,7 @@ __all__ = [
     "DiskCache",
     "FetchEarlier",
     "FetchRoute",
+    "FirstAnswers",
     "Host",
     "Hostnames",
     "HotHandler",

@@ -38,21 +38,28 @@ class ManifestCache:
         self._kept: OrderedDict[DeploymentID, tuple[Manifest, int]] = OrderedDict()
         self._reads: Once[DeploymentID, Manifest] = Once()
 
+    def peek(self, route: SiteRoute) -> Manifest | None:
+        """The manifest, if it is here."""
+        kept = self._kept.get(route.deployment_id)
+        if kept is None:
+            return None
+        self._kept.move_to_end(route.deployment_id)
+        return kept[0]
+
     async def get(self, route: SiteRoute) -> Manifest:
         """The manifest of ``route``'s deployment.
 
         Raises ``ArtifactNotFound``, ``ArtifactTooLarge``, ``StoreUnavailable`` or ``ManifestDamaged``, to
         everybody who waited; none of them is remembered.
         """
-        if kept := self._kept.get(route.deployment_id):
-            self._kept.move_to_end(route.deployment_id)
-            return kept[0]
+        if (kept := self.peek(route)) is not None:
+            return kept
         return await self._reads.get(route.deployment_id, lambda: self._read(route))
 
     async def _read(self, route: SiteRoute) -> Manifest:
-        if kept := self._kept.get(route.deployment_id):
+        if (kept := self.peek(route)) is not None:
             # Somebody who waited longer has read it already.
-            return kept[0]
+            return kept
         key = keys.manifest(route.project_id, route.deployment_id, route.attempt)
         data = await self._store.read(key, max_bytes=MAX_MANIFEST_BYTES)
         manifest = parse_manifest(data)

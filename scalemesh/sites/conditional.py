@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 _ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
 
@@ -15,6 +16,7 @@ def make_etag(sha256: str) -> str:
     return f'"{sha256[:32]}"'
 
 
+@lru_cache(maxsize=1024)  # a site's files have one date
 def make_last_modified(moment: datetime) -> str:
     return format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)
 

@@ -4,6 +4,7 @@ Stricter than HTTP: what is unusual in any way is none of this module's business
 """
 
 import re
+from functools import lru_cache
 from typing import TypeAlias
 
 from multidict import MultiMapping
@@ -44,6 +45,7 @@ _UNUSUAL = frozenset(
 _PERSONAL = ("cookie", "authorization")
 
 
+@lru_cache(maxsize=1)  # whoever finds nothing prepared for a head passes it on to be read again
 def read_head(head: bytes) -> tuple[HeadKey, bool] | None:
     """The key of a GET or HEAD, ``END`` included, and whether anybody else might send these very bytes.
 

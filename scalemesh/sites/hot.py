@@ -82,14 +82,22 @@ class HotAnswers:
         self._date = b""
         self._date_until = 0.0
 
-    def prepare(self, key: HeadKey, plan: Plan, body: BlobID | bytes, lead: Lead) -> None:
-        """``plan`` answers ``key`` while ``lead`` holds. ``body`` is all of it."""
+    def prepare(self, key: HeadKey, plan: Plan, body: BlobID | bytes, lead: Lead) -> bytes:
+        """``plan`` answers ``key`` while ``lead`` holds. ``body`` is all of it.
+
+        Returns ``write_head(plan)``.
+        """
+        head = write_head(plan)
         if plan.status in PREPARED:
-            lines = [f"HTTP/1.1 {plan.status} {HTTPStatus(plan.status).phrase}"]
-            lines += [f"{name}: {value}" for name, value in plan.headers.items()]
-            head = "\r\n".join([*lines, "Date: "]).encode()
             kept = self._missing if plan.status == HTTPStatus.NOT_FOUND else self._answers
             kept.put(key, Prepared(plan.status, head, body, lead))
+        return head
+
+    def date(self, now: float) -> bytes:
+        """What ends a head at ``now``, on the loop's clock."""
+        if now >= self._date_until:
+            self._begin_second(now)
+        return self._date
 
     def find(self, head: bytes, now: float) -> tuple[bytes, ...] | None:
         """What answers ``head`` at ``now``, on the loop's clock; None if aiohttp is to.
@@ -140,6 +148,13 @@ class HotAnswers:
         moment = time.time()
         self._date = formatdate(moment, usegmt=True).encode() + b"\r\n\r\n"
         self._date_until = now + 1 - moment % 1
+
+
+def write_head(plan: Plan) -> bytes:
+    """The head of ``plan``'s answer but for its date, which comes last."""
+    lines = [f"HTTP/1.1 {plan.status} {HTTPStatus(plan.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in plan.headers.items()]
+    return "\r\n".join([*lines, "Date: "]).encode()
 
 
 def _head_bytes(head: bytes, key: HeadKey) -> int:

@@ -36,9 +36,12 @@ class SiteRequest:
 
         A header sent in several lines is their list, RFC 9110 5.3.
         """
-        path, query = _split_target(target)
-        asked = {field: joined(headers, name) for field, name in ASKING.items()}
-        return cls(method=method, path=path, query=query, **asked)
+        return cls.asking(method, target, *(joined(headers, name) for name in ASKING.values()))
+
+    @classmethod
+    def asking(cls, method: str, target: str, *asked: str) -> "SiteRequest":
+        """``asked`` are the values of ``ASKING``, in its order."""
+        return cls(method, *_split_target(target), *asked)
 
 
 def joined(headers: MultiMapping[str], name: str) -> str:

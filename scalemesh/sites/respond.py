@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -20,9 +21,9 @@ from scalemesh.sites.cache import ManifestCache
 from scalemesh.sites.counters import Counters
 from scalemesh.sites.disk import DiskCache
 from scalemesh.sites.earlier import EarlierFiles, FetchEarlier
-from scalemesh.sites.heads import key_of
+from scalemesh.sites.heads import HeadKey, key_of
 from scalemesh.sites.hosts import SiteHost
-from scalemesh.sites.hot import HotAnswers
+from scalemesh.sites.hot import PREPARED, HotAnswers, write_head
 from scalemesh.sites.manifest import BlobDamaged, ManifestDamaged
 from scalemesh.sites.pages import BAD_HOST, NO_SITE, UNAVAILABLE, UNKNOWN_HOST, Page, render
 from scalemesh.sites.plan import Blob, Plan, plan_page, plan_response
@@ -42,6 +43,9 @@ STALL_TIMEOUT_S = 60
 
 
 DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
+
+_AWAY = (RouteUnavailable, StoreUnavailable)
+_DAMAGED = (ArtifactNotFound, ArtifactTooLarge, ManifestDamaged, BlobDamaged)
 
 
 async def _no_earlier(_route: SiteRoute) -> Sequence[BuildID]:
@@ -85,11 +89,38 @@ class Sites:
         try:
             lead = await self.routes.get(host)
             return await self._answer(request, lead)
-        except (RouteUnavailable, StoreUnavailable) as error:
-            log.warning("site %s is unavailable: %s", host.label, error)
-        except (ArtifactNotFound, ArtifactTooLarge, ManifestDamaged, BlobDamaged):
-            log.exception("site %s is damaged", host.label)
-        return _page(UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_S), "Cache-Control": "no-store"})
+        except (*_AWAY, *_DAMAGED) as error:
+            return _whole(*_unavailable(host, error))
+
+    def begin(self, key: HeadKey, host: SiteHost) -> "First | None":
+        """What answers ``key``, where memory says it and it needs no more than a blob that fits there."""
+        lead = self.routes.peek(host)
+        if lead is None or lead.route is None:
+            return None
+        manifest = self._manifests.peek(lead.route)
+        if manifest is None:
+            return None
+        method, target, _, *asked = key
+        plan = plan_response(manifest, SiteRequest.asking(method, target, *asked), preview=lead.route.preview)
+        if plan.missing_asset is not None or plan.status not in PREPARED:
+            return None
+        if isinstance(plan.body, Blob) and plan.body.length > MAX_BLOB_BYTES:
+            return None
+        self._counters.routes_known += 1
+        return First(key, host, lead, lead.route.project_id, plan)
+
+    async def finish(self, first: "First") -> tuple[bytes, bytes]:
+        """The head, but for its date, and the body. Raises nothing that is the store's."""
+        plan, body = first.plan, first.plan.body
+        if isinstance(body, bytes):
+            return self.hot.prepare(first.key, plan, body, first.lead), body
+        blob_id = first.project_id, body.sha256
+        try:
+            data = await self._blobs.get(blob_id, size=body.length)
+        except (*_AWAY, *_DAMAGED) as error:
+            page, text = _unavailable(first.host, error)
+            return write_head(page), text
+        return self.hot.prepare(first.key, plan, blob_id, first.lead), data
 
     async def _answer(self, request: web.BaseRequest, lead: Lead) -> web.StreamResponse:
         # Once: the lead may be renewed while this waits for the store.
@@ -131,6 +162,26 @@ class Sites:
         self.hot.prepare(key_of(request.method, request.raw_path, request.headers), plan, body, lead)
 
 
+@dataclass(frozen=True, slots=True)
+class First:
+    """An answer that is decided and needs its body."""
+
+    key: HeadKey
+    host: SiteHost
+    lead: Lead
+    project_id: ProjectID
+    plan: Plan
+
+
+def _unavailable(host: SiteHost, error: Exception) -> tuple[Plan, bytes]:
+    if isinstance(error, _AWAY):
+        log.warning("site %s is unavailable: %s", host.label, error)
+    else:
+        log.error("site %s is damaged", host.label, exc_info=error)
+    headers = {"Retry-After": str(RETRY_AFTER_S), "Cache-Control": "no-store"}
+    return plan_page(UNAVAILABLE, headers), render(UNAVAILABLE)
+
+
 def bad_host_response() -> web.Response:
     return _page(BAD_HOST)
 
@@ -143,8 +194,8 @@ def _whole(plan: Plan, body: bytes) -> web.Response:
     return web.Response(status=plan.status, headers=plan.headers, body=body)
 
 
-def _page(page: Page, headers: Mapping[str, str] | None = None) -> web.Response:
-    return _whole(plan_page(page, headers), render(page))
+def _page(page: Page) -> web.Response:
+    return _whole(plan_page(page), render(page))
 
 
 async def _stream(request: web.BaseRequest, plan: Plan, reader: ArtifactReader) -> web.StreamResponse:

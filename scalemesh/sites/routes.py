@@ -74,13 +74,20 @@ class RouteCache:
         self._ttl_s = TTL_S
         self._said_at = float("-inf")
 
+    def peek(self, host: SiteHost) -> Lead | None:
+        """The lead, if it is here and believed."""
+        lead = self._leads.get(host)
+        if lead is None or lead.until <= _now():
+            return None
+        self._leads.move_to_end(host)
+        return lead
+
     async def get(self, host: SiteHost) -> Lead:
         """Raises ``RouteUnavailable`` where it was never known."""
-        lead = self._leads.get(host)
-        if lead is not None and lead.until > _now():
-            self._leads.move_to_end(host)
+        if (known := self.peek(host)) is not None:
             self._counters.routes_known += 1
-            return lead
+            return known
+        lead = self._leads.get(host)
         if lead is None or lead.route is None:
             return await self._asks.get(host, lambda: self._find(host))
         return await self._renewed(host, lead)

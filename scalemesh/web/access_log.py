@@ -42,7 +42,7 @@ class AccessLog:
                 took_s=took_s,
             )
 
-    def note_hot(self, peer: str, head: bytes, answer: bytes, size_bytes: int) -> None:
+    def note_hot(self, peer: str, head: bytes, answer: bytes, size_bytes: int, took_s: float = 0.0) -> None:
         """``head`` asked, and ``answer``, a head too, and a body of in all ``size_bytes`` were sent."""
         if self._is_drawn():
             first, *lines = head.decode("ascii").rstrip("\r\n").split("\r\n")
@@ -50,7 +50,7 @@ class AccessLog:
             parts = (line.partition(":") for line in lines)
             headers = {name.title(): value.strip(" \t") for name, _, value in parts}
             address = self._address(peer, [headers.get("X-Forwarded-For", "")])
-            self._write(address, (method, target), headers, (int(answer[9:12]), size_bytes))
+            self._write(address, (method, target), headers, (int(answer[9:12]), size_bytes), took_s=took_s)
 
     def _address(self, peer: str, forwarded_for: Sequence[str]) -> str:
         return forwarded_address(peer, forwarded_for, self._trusted_proxies)

@@ -43,13 +43,17 @@ _SECURITY_HEADERS = {
 _STATIC_CACHING = "public, max-age=31536000, immutable"
 
 
+def hostnames(settings: Settings) -> Hostnames:
+    return Hostnames.of(control_hosts=settings.control_hosts, sites_domain=settings.sites_domain)
+
+
 def dispatch_host(settings: Settings, sites: Sites, app: web.Application) -> Front:
     """Sites answer for their hosts; ``app`` sees requests for a control host only.
 
     In front of ``app`` and no middleware of it: that would look for a route first, and to find that there is
     none costs as much as finding a page.
     """
-    names = Hostnames.of(control_hosts=settings.control_hosts, sites_domain=settings.sites_domain)
+    names = hostnames(settings)
 
     def dispatch_before(inside: Handler) -> Handler:
         nowhere = MatchInfoError(web.HTTPNotFound())

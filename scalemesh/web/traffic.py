@@ -1,6 +1,7 @@
 """Requests as aiohttp has answered them, counted by what they were for."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from enum import StrEnum
 
 from aiohttp import web
@@ -41,6 +42,18 @@ class Traffic:
         self.bytes[route] += size_bytes
         if status != _SWITCHING:
             self.latency[route].observe(took_s)
+
+
+def first_observer(traffic: Traffic, access_log: AccessLog | None) -> Callable[..., None]:
+    """What first answers are told to: counts and logs them as ``answer_observer`` does aiohttp's."""
+
+    def observe(peer: object, head: bytes, answer: bytes, size_bytes: int, took_s: float) -> None:
+        traffic.count(RouteClass.SITE, int(answer[9:12]), size_bytes, took_s)
+        if access_log is not None:
+            remote = str(peer[0] if isinstance(peer, tuple) else peer or "")
+            access_log.note_hot(remote, head, answer, size_bytes, took_s)
+
+    return observe
 
 
 def answer_observer(traffic: Traffic, access_log: AccessLog | None) -> type[AbstractAccessLogger]:

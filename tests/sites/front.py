@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 from scalemesh.model import SiteRoute
 from scalemesh.sites import (
     BadHost,
+    FirstAnswers,
     Hostnames,
     HotRunner,
     SiteHost,
@@ -20,6 +21,7 @@ from scalemesh.sites import (
     parse_host,
     unknown_host_response,
 )
+from scalemesh.sites.first import Note
 from scalemesh.web.front import Handler, on_prepare
 
 NAMES = Hostnames.of(control_hosts=["localhost"], sites_domain="localhost")
@@ -46,11 +48,17 @@ class Routes:
         return self.routes.get(host)
 
 
+def _unnoted(*_: object) -> None:
+    """Nobody listens."""
+
+
 @asynccontextmanager
-async def serve(sites: Sites, *, hot: bool = True, **options: Any) -> AsyncIterator[int]:
+async def serve(
+    sites: Sites, *, hot: bool = True, note: Note = _unnoted, **options: Any
+) -> AsyncIterator[int]:
     """The port of a server that answers for sites, and as for a stranger's host for everything else.
 
-    Without ``hot`` every request goes through aiohttp.
+    Without ``hot`` every request goes through aiohttp. ``note`` is told of first answers.
     """
 
     @web.middleware
@@ -65,7 +73,8 @@ async def serve(sites: Sites, *, hot: bool = True, **options: Any) -> AsyncItera
     app = web.Application(middlewares=[front])
     app.on_response_prepare.append(on_prepare)
     options = {"shutdown_timeout": 0.1, "access_log": None, **options}
-    runner = HotRunner(app, sites.hot, **options) if hot else web.AppRunner(app, **options)
+    first = FirstAnswers(sites, NAMES, note)
+    runner = HotRunner(app, sites.hot, first, **options) if hot else web.AppRunner(app, **options)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

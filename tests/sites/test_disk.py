@@ -12,7 +12,7 @@ from scalemesh import keys
 from scalemesh.artifacts import DirectoryStore
 from scalemesh.artifacts.store import ArtifactNotFound, StoreUnavailable
 from scalemesh.model import ProjectID
-from scalemesh.sites import DiskCache, SiteHost, Sites, open_disk_cache
+from scalemesh.sites import DiskCache, SiteHost, Sites, disk, open_disk_cache
 from scalemesh.sites.blobs import BlobCache, BlobID
 from scalemesh.sites.counters import Counters
 from tests.sites.front import Answer, Routes, get, serve
@@ -27,6 +27,11 @@ MAX_BYTES = 64 * 1024 * 1024
 def store(tmp_path: Path) -> WatchedStore:
     (tmp_path / "store").mkdir()
     return WatchedStore(DirectoryStore(tmp_path / "store"))
+
+
+@pytest.fixture(autouse=True)
+def written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "GATHERING_S", 0.01)
 
 
 @pytest.fixture

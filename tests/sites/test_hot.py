@@ -142,10 +142,10 @@ async def test_a_pipeline_is_answered_in_order_hot_or_not(site: Site) -> None:
         assert [answer.body for answer in answers if answer.status == 200] == [
             FILES[f"{path}index.html"] for path in paths if path.endswith("/")
         ]
-        assert site.hot == 3
+        assert site.hot == 5
         await connection.ask(get("/"))
         await connection.ask(get("/"))
-        assert site.hot == 5, "the connection is as hot as before"
+        assert site.hot == 7, "the connection is as hot as before"
 
 
 async def test_a_head_may_come_in_pieces(site: Site) -> None:
