@@ -95,8 +95,8 @@ async def add_rows(pool: Pool, slugs: Sequence[str]) -> None:
     )
     await pool.execute(
         """
-        INSERT INTO deployments (id, project_id, number, status, target)
-        SELECT 'd' || slug, slug, 1, 'ready', 'production'
+        INSERT INTO deployments (id, project_id, number, status, target, attempt)
+        SELECT 'd' || slug, slug, 1, 'ready', 'production', 1
         FROM unnest($1::text[]) AS slug
         """,
         slugs,
