@@ -36,8 +36,10 @@ class GetSigner:
             self._prepare(second, credentials)
         path = f"{self._path}/{quote(key, safe='/~')}"
         canonical = sha256(f"GET\n{path}{self._canonical}".encode()).hexdigest()
-        signature = hmac.digest(self._key, f"{self._to_sign}{canonical}".encode(), "sha256").hex()
-        return f"GET {path} HTTP/1.1\r\n{self._headers}{signature}\r\n\r\n".encode()
+        # A copy takes a fifth of the time of beginning with the key.
+        signature = self._begun.copy()
+        signature.update(canonical.encode())
+        return f"GET {path} HTTP/1.1\r\n{self._headers}{signature.hexdigest()}\r\n\r\n".encode()
 
     def _prepare(self, second: int, credentials: Any) -> None:
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
@@ -50,9 +52,9 @@ class GetSigner:
         key = f"AWS4{credentials.secret_key}".encode()
         for part in scope:
             key = hmac.digest(key, part.encode(), "sha256")
-        self._key = key
         self._canonical = "\n".join(["", "", *lines, "", names, EMPTY_SHA256])
-        self._to_sign = "\n".join(["AWS4-HMAC-SHA256", moment, "/".join(scope), ""])
+        to_sign = "\n".join(["AWS4-HMAC-SHA256", moment, "/".join(scope), ""])
+        self._begun = hmac.new(key, to_sign.encode(), "sha256")
         sent = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         identity = "/".join([credentials.access_key, *scope])
         self._headers = (
