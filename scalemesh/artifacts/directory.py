@@ -21,6 +21,7 @@ from scalemesh.artifacts.store import (
     check_prefix,
     check_range,
 )
+from scalemesh.tasks import to_its_end
 
 _ASIDE = ".write-"
 
@@ -52,8 +53,9 @@ class DirectoryStore:
             async with aclosing(_chunks(opened, key)) as chunks:
                 yield ArtifactReader(chunks, opened.bytes, FilePart(opened.file, start))
         finally:
-            # In a thread as well: closing waits for a read that a cancelled task left behind.
-            await asyncio.to_thread(opened.file.close)
+            # In a thread as well: closing waits for a read that a cancelled task left behind. To its end: a
+            # cancel would take it from the threads' queue.
+            await to_its_end(asyncio.to_thread(opened.file.close))
 
     async def write(self, key: str, data: bytes) -> None:
         await asyncio.to_thread(_write, self._root, self._path(key), data)

@@ -1,12 +1,15 @@
 """What is the directory store's own: its files, and how it fails."""
 
+import asyncio
 import fcntl
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from scalemesh.artifacts import DirectoryStore, open_store
-from scalemesh.artifacts.store import StoreUnavailable
+from scalemesh.artifacts.store import FilePart, StoreUnavailable
 from scalemesh.aws import Aws
 
 
@@ -70,3 +73,31 @@ async def test_what_a_killed_server_left_half_written_is_removed_and_what_one_is
         fcntl.flock(held, fcntl.LOCK_SH)
         async with open_store(Aws(), directory=tmp_path, bucket=None, endpoint_url=None):
             assert {path.name for path in tmp_path.iterdir()} == {".write-held", "kept"}
+
+
+async def test_a_reader_that_is_canceled_while_its_file_waits_to_be_closed_closes_it(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    await store.write("a", b"x")
+    gate, reading, leave = threading.Event(), asyncio.Event(), asyncio.Event()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+
+    async def read() -> FilePart | None:
+        async with store.open("a") as reader:
+            reading.set()
+            await leave.wait()
+            return reader.part
+
+    reader = asyncio.create_task(read())
+    await reading.wait()
+    busy = asyncio.create_task(asyncio.to_thread(gate.wait))
+    await asyncio.sleep(0)
+    leave.set()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    reader.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    await busy
+    part = await reader
+    assert part is not None
+    assert part.file.closed
