@@ -40,8 +40,8 @@ async def test_all_that_leads_to_a_deployment_names_the_attempt_that_made_it(poo
     next_one = await rows.building(project)
     assert next_one.production == BuildID(claim.deployment_id, 2)
     await mark_published(pool, next_one, FACTS)
-    earlier = await list_earlier_deployments(pool, project.id, next_one.deployment_id, since=WEEK, limit=5)
-    assert earlier == [BuildID(claim.deployment_id, 2)]
+    before = await list_earlier_deployments(pool, project.id, next_one.deployment_id, since=WEEK, limit=5)
+    assert before == [BuildID(claim.deployment_id, 2)]
 
 
 async def test_what_was_never_live_is_not_among_them(pool: Pool, rows: Rows) -> None:
