@@ -19,7 +19,7 @@ from scalemesh.db.queue import Claim, LostLease
 from scalemesh.keys import project_prefix
 from scalemesh.logs.events import Announcer, StatusChanged
 from scalemesh.model import QueueLimits, Status
-from scalemesh.tasks import end_tasks
+from scalemesh.tasks import end_tasks, to_its_end
 
 logger = logging.getLogger(__name__)
 
@@ -93,14 +93,21 @@ class Dispatcher:
     def stop(self) -> None:
         """Claims nothing from now on; builds are given back, those of a child process stopped first."""
         self._stopping = True
-        for task in [*self._loops, *self._builds]:
+        for task in self._loops:
+            task.cancel()
+        # Once a build that was claimed just now has begun: one that never did would not give its claim back.
+        asyncio.get_running_loop().call_soon(self._cancel_builds)
+
+    def _cancel_builds(self) -> None:
+        for task in self._builds:
             task.cancel()
 
     async def _claim_for_ever(self) -> None:
-        while True:
+        while not self._stopping:
             self._awake.clear()
             try:
-                while await self._claim_one():
+                # What is claimed has to be known, or it would wait for its lease to lapse.
+                while await to_its_end(self._claim_one()):
                     pass
             except UNAVAILABLE as error:
                 logger.warning("the queue can't be read now: %s", error)
@@ -135,30 +142,34 @@ class Dispatcher:
             logger.error("%s broke; its lease will lapse", task.get_name(), exc_info=error)
 
     async def _sweep(self) -> None:
-        while not self._stopping:
-            # Each time another name: it keeps out this process's own earlier worker as well.
-            sweeper = f"{self._name}:{secrets.token_hex(3)}"
-            claim = await queue.take_over_lapsed(self._pool, worker=sweeper, lease=LEASE)
-            if claim is None:
-                break
-            try:
-                if running := await self._worker.resume(claim):
-                    logger.warning("deployment %s lost its worker and is followed here", claim.deployment_id)
-                    self._start(claim, self._worker.follow(claim, running))
-                    continue
-                status = await self._worker.conclude(claim)
-            except LostLease:
-                continue
-            except LauncherAway as error:
-                logger.warning("deployment %s is asked for again later: %s", claim.deployment_id, error)
-                continue
-            logger.warning("deployment %s lost its worker and is %s now", claim.deployment_id, status)
-            await self._announcer.announce_outcome(claim.project_id, claim.deployment_id, status)
-            self.wake()
+        while not self._stopping and await self._take_one_over():
+            pass
         for deployment_id in await queue.expire_waiting(
             self._pool, longest=self._queue_timeout, failure=WAITED_TOO_LONG
         ):
             await self._announcer.announce(StatusChanged(deployment_id, Status.FAILED))
+
+    async def _take_one_over(self) -> bool:
+        # Each time another name: it keeps out this process's own earlier worker as well.
+        sweeper = f"{self._name}:{secrets.token_hex(3)}"
+        claim = await to_its_end(queue.take_over_lapsed(self._pool, worker=sweeper, lease=LEASE))
+        if claim is None:
+            return False
+        try:
+            if running := await to_its_end(self._worker.resume(claim)):
+                logger.warning("deployment %s lost its worker and is followed here", claim.deployment_id)
+                self._start(claim, self._worker.follow(claim, running))
+                return True
+            status = await self._worker.conclude(claim)
+        except LostLease:
+            return True
+        except LauncherAway as error:
+            logger.warning("deployment %s is asked for again later: %s", claim.deployment_id, error)
+            return True
+        logger.warning("deployment %s lost its worker and is %s now", claim.deployment_id, status)
+        await self._announcer.announce_outcome(claim.project_id, claim.deployment_id, status)
+        self.wake()
+        return True
 
     async def _tidy(self) -> None:
         await sessions.delete_expired_sessions(self._pool)

@@ -95,7 +95,6 @@ class Worker:
 
     async def _to_its_end(self, claim: Claim, work: Callable[[], Awaitable[RunningBuild | None]]) -> None:
         try:
-            await self._announce(claim, Status.BUILDING)
             running = await work()
         except LostLease:
             logger.warning("deployment %s was taken from this worker", claim.deployment_id)
@@ -130,6 +129,7 @@ class Worker:
 
     async def _run(self, claim: Claim) -> RunningBuild | None:
         """The builder whose outcome is written down; it may still be saving what later builds can use."""
+        await self._announce(claim, Status.BUILDING)
         try:
             environment = builder_environment(
                 claim,

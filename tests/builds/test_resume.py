@@ -153,6 +153,18 @@ async def test_a_server_that_ends_leaves_its_builds_to_the_next_one_at_once(flee
     assert (build.left, build.stopped) == (2, [])
 
 
+async def test_however_early_a_server_ends_what_it_claimed_is_free_at_once(fleet: Fleet[KeptBuilds]) -> None:
+    deployment = await fleet.rows.deployment(await fleet.rows.project())
+    for wait_ms in range(20):
+        async with fleet.dispatcher(concurrency=1).running():
+            await asyncio.sleep(wait_ms / 1000)
+        assert await fleet.rows.pool.fetchval(
+            "SELECT coalesce(lease_until <= now(), TRUE) FROM deployments WHERE id = $1", deployment.id
+        )
+    for build in fleet.launcher.builds.values():
+        assert (build.left > 0, build.stopped) == (True, [])
+
+
 async def test_while_the_launcher_is_away_nothing_is_decided(fleet: Fleet[KeptBuilds]) -> None:
     fleet.launcher.away = True
     claim = await lost(fleet, KeptBuild())
