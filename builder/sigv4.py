@@ -50,20 +50,18 @@ def sign(
     date = time[:8]
     scope = f"{date}/{region}/{service}/aws4_request"
     to_sign = f"{_ALGORITHM}\n{time}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-    signature = _hmac(_key(credentials.secret_key, date, region, service), to_sign).hex()
+    # A copy's update keeps the interpreter's lock; hmac.digest would let a thread that compresses have it.
+    signature = _begun(credentials.secret_key, date, region, service).copy()
+    signature.update(to_sign.encode())
     who = f"Credential={credentials.access_key}/{scope}"
-    signed["authorization"] = f"{_ALGORITHM} {who}, SignedHeaders={names}, Signature={signature}"
+    signed["authorization"] = f"{_ALGORITHM} {who}, SignedHeaders={names}, Signature={signature.hexdigest()}"
     return signed
 
 
 @lru_cache(maxsize=4)
-def _key(secret: str, date: str, region: str, service: str) -> bytes:
+def _begun(secret: str, date: str, region: str, service: str) -> hmac.HMAC:
     """A day's. Credentials change rarely, and one bucket has one region."""
     key = f"AWS4{secret}".encode()
     for part in (date, region, service, "aws4_request"):
-        key = _hmac(key, part)
-    return key
-
-
-def _hmac(key: bytes, text: str) -> bytes:
-    return hmac.digest(key, text.encode(), "sha256")
+        key = hmac.digest(key, part.encode(), "sha256")
+    return hmac.new(key, digestmod="sha256")
