@@ -28,7 +28,7 @@ from botocore.utils import get_environ_proxies
 from yarl import URL
 
 from builder.retries import ATTEMPTS, until_it_passes
-from builder.sigv4 import Credentials, sign
+from builder.sigv4 import Credentials, Signer
 
 CONNECTIONS = 32
 CONNECT_TIMEOUT_S = 5
@@ -90,6 +90,9 @@ class Bucket:
         self.client = client
         self._session = session
         self._http = http
+        url = urlsplit(address.url)
+        self._origin, self._path = f"{url.scheme}://{url.netloc}", url.path
+        self._signer = Signer(url.netloc, region=address.region, service=address.service)
 
     async def request(
         self,
@@ -105,28 +108,22 @@ class Bucket:
         Raises ``ClientError`` as boto's client does, with S3's code or, without one, the status; and the
         other ``ERRORS``. None of them shows a header: those hold the session's token.
         """
-        url = f"{self.address.url}/{quote(key, safe='/~')}"
+        path = f"{self._path}/{quote(key, safe='/~')}"
         return await until_it_passes(
-            lambda: self._send(method, url, headers or {}, content, content_sha256), _may_pass
+            lambda: self._send(method, path, headers or {}, content, content_sha256), _may_pass
         )
 
     async def _send(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes, content_sha256: str
+        self, method: str, path: str, headers: Mapping[str, str], content: bytes, content_sha256: str
     ) -> aiohttp.ClientResponse:
-        signed = sign(
-            method,
-            url,
-            headers,
-            content_sha256,
-            credentials=await self._credentials(),
-            region=self.address.region,
-            service=self.address.service,
-            now=datetime.now(UTC),
+        credentials = await self._credentials()
+        signed = self._signer.sign(
+            method, path, headers, content_sha256, credentials=credentials, now=datetime.now(UTC)
         )
         async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
             answer = await self._http.request(
                 method,
-                URL(url, encoded=True),
+                URL(self._origin + path, encoded=True),
                 data=BytesIO(content) if content else None,
                 headers=signed,
                 allow_redirects=False,

@@ -7,10 +7,8 @@ the two. The server's own, of a whole object's GET alone, is ``scalemesh.artifac
 import hmac
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
 from hashlib import sha256
 from typing import Protocol
-from urllib.parse import urlsplit
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -23,45 +21,55 @@ class Credentials(Protocol):
     token: str | None
 
 
-def sign(
-    method: str,
-    url: str,
-    headers: Mapping[str, str],
-    content_sha256: str,
-    *,
-    credentials: Credentials,
-    region: str,
-    service: str,
-    now: datetime,
-) -> dict[str, str]:
-    """All headers of the request: ``headers``, whose values have no space at their ends, and the signature's.
+class Signer:
+    """Of requests to ``host``. What those of a second have in common is made once."""
 
-    ``url`` is quoted and has no query; ``now`` is in UTC.
-    """
-    _, host, path, _, _ = urlsplit(url)
-    time = now.strftime("%Y%m%dT%H%M%SZ")
-    signed = {name.lower(): value for name, value in headers.items()}
-    signed |= {"host": host, "x-amz-content-sha256": content_sha256, "x-amz-date": time}
-    if credentials.token:
-        signed["x-amz-security-token"] = credentials.token
-    names = ";".join(sorted(signed))
-    lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
-    request = f"{method}\n{path or '/'}\n\n{lines}\n{names}\n{content_sha256}"
-    date = time[:8]
-    scope = f"{date}/{region}/{service}/aws4_request"
-    to_sign = f"{_ALGORITHM}\n{time}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-    # A copy's update keeps the interpreter's lock; hmac.digest would let a thread that compresses have it.
-    signature = _begun(credentials.secret_key, date, region, service).copy()
-    signature.update(to_sign.encode())
-    who = f"Credential={credentials.access_key}/{scope}"
-    signed["authorization"] = f"{_ALGORITHM} {who}, SignedHeaders={names}, Signature={signature.hexdigest()}"
-    return signed
+    def __init__(self, host: str, *, region: str, service: str) -> None:
+        self._host = host
+        self._region = region
+        self._service = service
+        self._made_for: tuple[datetime, Credentials] | None = None
 
+    def sign(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        content_sha256: str,
+        *,
+        credentials: Credentials,
+        now: datetime,
+    ) -> dict[str, str]:
+        """All headers of the request: ``headers``, whose values begin and end with no space, and the others.
 
-@lru_cache(maxsize=4)
-def _begun(secret: str, date: str, region: str, service: str) -> hmac.HMAC:
-    """A day's. Credentials change rarely, and one bucket has one region."""
-    key = f"AWS4{secret}".encode()
-    for part in (date, region, service, "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return hmac.new(key, digestmod="sha256")
+        ``path`` is quoted, without a query; ``now`` is in UTC.
+        """
+        second = now.replace(microsecond=0)
+        if self._made_for != (second, credentials):
+            self._prepare(second, credentials)
+        signed = {name.lower(): value for name, value in headers.items()}
+        signed |= self._headers
+        signed["x-amz-content-sha256"] = content_sha256
+        ordered = sorted(signed)
+        names = ";".join(ordered)
+        lines = "".join([f"{name}:{signed[name]}\n" for name in ordered])
+        request = f"{method}\n{path}\n\n{lines}\n{names}\n{content_sha256}"
+        # A copy's update keeps the interpreter's lock; hmac.digest would give it to a thread that compresses.
+        signature = self._begun.copy()
+        signature.update(sha256(request.encode()).hexdigest().encode())
+        signed["authorization"] = f"{self._who}, SignedHeaders={names}, Signature={signature.hexdigest()}"
+        return signed
+
+    def _prepare(self, second: datetime, credentials: Credentials) -> None:
+        time = second.strftime("%Y%m%dT%H%M%SZ")
+        scope = [time[:8], self._region, self._service, "aws4_request"]
+        key = f"AWS4{credentials.secret_key}".encode()
+        for part in scope:
+            key = hmac.digest(key, part.encode(), "sha256")
+        to_sign = f"{_ALGORITHM}\n{time}\n{'/'.join(scope)}\n"
+        self._begun = hmac.new(key, to_sign.encode(), "sha256")
+        self._who = f"{_ALGORITHM} Credential={'/'.join([credentials.access_key, *scope])}"
+        self._headers = {"host": self._host, "x-amz-date": time}
+        if credentials.token:
+            self._headers["x-amz-security-token"] = credentials.token
+        self._made_for = second, credentials

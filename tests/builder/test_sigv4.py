@@ -9,7 +9,7 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.sigv4 import sign
+from builder.sigv4 import Signer
 
 
 class Reference(S3SigV4Auth):  # type: ignore[misc]
@@ -31,20 +31,18 @@ class Reference(S3SigV4Auth):  # type: ignore[misc]
 def test_they_are_the_same(
     method: str, host: str, key: str, headers: dict[str, str], token: str | None, region: str
 ) -> None:
-    url = f"https://{host}/artifacts/{quote(key, safe='/~')}"
+    path = f"/artifacts/{quote(key, safe='/~')}"
     credentials = ReadOnlyCredentials("AKID", "secret/+", token)
-    request = AWSRequest(method, url, headers)
+    request = AWSRequest(method, f"https://{host}{path}", headers)
     request.context["sha256"] = "f" * 64
     Reference(credentials, "s3", region).add_auth(request)
     wanted = {name.lower(): value for name, value in request.headers.items()}
-    signed = sign(
+    signed = Signer(host, region=region, service="s3").sign(
         method,
-        url,
+        path,
         headers,
         "f" * 64,
         credentials=credentials,
-        region=region,
-        service="s3",
         now=datetime.strptime(wanted["x-amz-date"], SIGV4_TIMESTAMP).replace(tzinfo=UTC),
     )
     assert signed.pop("host") == host
