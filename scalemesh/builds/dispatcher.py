@@ -15,7 +15,7 @@ from scalemesh.builds.outcome import WAITED_TOO_LONG
 from scalemesh.builds.worker import LEASE, Worker
 from scalemesh.db import projects, queue, sessions
 from scalemesh.db.pool import UNAVAILABLE, Pool
-from scalemesh.db.queue import Claim, LostLease
+from scalemesh.db.queue import Claim
 from scalemesh.keys import project_prefix
 from scalemesh.logs.events import Announcer, StatusChanged
 from scalemesh.model import QueueLimits, Status
@@ -155,20 +155,7 @@ class Dispatcher:
         claim = await to_its_end(queue.take_over_lapsed(self._pool, worker=sweeper, lease=LEASE))
         if claim is None:
             return False
-        try:
-            if running := await to_its_end(self._worker.resume(claim)):
-                logger.warning("deployment %s lost its worker and is followed here", claim.deployment_id)
-                self._start(claim, self._worker.follow(claim, running))
-                return True
-            status = await self._worker.conclude(claim)
-        except LostLease:
-            return True
-        except LauncherAway as error:
-            logger.warning("deployment %s is asked for again later: %s", claim.deployment_id, error)
-            return True
-        logger.warning("deployment %s lost its worker and is %s now", claim.deployment_id, status)
-        await self._announcer.announce_outcome(claim.project_id, claim.deployment_id, status)
-        self.wake()
+        self._start(claim, self._worker.take_over(claim))
         return True
 
     async def _tidy(self) -> None:

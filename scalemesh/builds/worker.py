@@ -13,7 +13,7 @@ from scalemesh.artifacts.store import ArtifactStore, GrantsUploads, StoreUnavail
 from scalemesh.auth.secretbox import SecretBox, SecretUnreadable
 from scalemesh.builds.again import persistently
 from scalemesh.builds.counters import BuildCounters
-from scalemesh.builds.launcher import LaunchDelayed, Launcher, LaunchFailed, RunningBuild
+from scalemesh.builds.launcher import LaunchDelayed, Launcher, LauncherAway, LaunchFailed, RunningBuild
 from scalemesh.builds.order import BuildPlace, builder_environment, live_manifest, site_label
 from scalemesh.builds.outcome import Cancel, Fail, Outcome, Publish, Retry, decide_outcome
 from scalemesh.builds.record import Records, while_redis_returns
@@ -36,6 +36,7 @@ LEASE = timedelta(seconds=15)
 _RENEW_S = 1.0
 _AWAY: tuple[type[Exception], ...] = (StoreUnavailable, *UNAVAILABLE)
 _LOST_OR_AWAY: tuple[type[Exception], ...] = (LostLease, *_AWAY)
+_LAUNCHER_OR_PART_AWAY: tuple[type[Exception], ...] = (LauncherAway, *_AWAY)
 
 # Of a server that stops; a restart should not wait for a Postgres or a store that is away.
 _GIVE_BACK_S = 5.0
@@ -85,13 +86,9 @@ class Worker:
         """Build, and write down what came of it. Canceled, it leaves the builder and gives the claim back."""
         await self._to_its_end(claim, lambda: self._run(claim))
 
-    async def resume(self, claim: Claim) -> RunningBuild | None:
-        """The builder of a claim that was another worker's, for ``follow``. Raises LauncherAway."""
-        return await self._launcher.resume(BuildID(claim.deployment_id, claim.attempt))
-
-    async def follow(self, claim: Claim, running: RunningBuild) -> None:
-        """As ``build``, with a builder that runs already."""
-        await self._to_its_end(claim, lambda: self._follow(claim, running))
+    async def take_over(self, claim: Claim) -> None:
+        """As ``build``, of a claim that was another worker's: goes on with its builder, or what that left."""
+        await self._to_its_end(claim, lambda: self._take_over(claim))
 
     async def _to_its_end(self, claim: Claim, work: Callable[[], Awaitable[RunningBuild | None]]) -> None:
         try:
@@ -105,16 +102,6 @@ class Worker:
             if running is not None:
                 await _let_save(running)
 
-    async def conclude(self, claim: Claim, explanation: Failure | None = None) -> Status:
-        """Write down what came of a build that nobody works on any more. Raises LostLease.
-
-        ``explanation`` is the launcher's, where it knows more than the builder's log.
-        """
-        canceled = await _persistently(lambda: queue.renew_lease(self._pool, claim, LEASE))
-        await self._dismiss_writer(BuildID(claim.deployment_id, claim.attempt))
-        outcome = await _persistently(lambda: self._outcome(claim, canceled, explanation))
-        return await self._record(claim, outcome)
-
     async def remove_orphans(self) -> None:
         """End builders whose deployment no worker will ask for again. Raises LauncherAway."""
         writers = await self._list_writers()
@@ -126,6 +113,20 @@ class Worker:
             for build in found - building:
                 logger.warning("removing what is left of %s, attempt %d", build.deployment_id, build.attempt)
                 await self._launcher.remove(build)
+
+    async def _take_over(self, claim: Claim) -> RunningBuild | None:
+        try:
+            running = await self._launcher.resume(BuildID(claim.deployment_id, claim.attempt))
+            if running is not None:
+                logger.warning("deployment %s lost its worker and is followed here", claim.deployment_id)
+                return await self._follow(claim, running)
+            status = await self._conclude(claim)
+        except _LAUNCHER_OR_PART_AWAY as error:
+            logger.warning("deployment %s is asked for again later: %s", claim.deployment_id, error)
+            return None
+        logger.warning("deployment %s lost its worker and is %s now", claim.deployment_id, status)
+        await self._announce(claim, status)
+        return None
 
     async def _run(self, claim: Claim) -> RunningBuild | None:
         """The builder whose outcome is written down; it may still be saving what later builds can use."""
@@ -149,7 +150,7 @@ class Worker:
             return None
         except LaunchFailed as error:
             logger.error("could not launch a builder: %s", error)  # noqa: TRY400 - the message says it all
-            await self._announce(claim, await self.conclude(claim, error.failure))
+            await self._announce(claim, await self._conclude(claim, error.failure))
             return None
         except LaunchDelayed as error:
             logger.warning("deployment %s waits: %s", claim.deployment_id, error)
@@ -166,7 +167,7 @@ class Worker:
             archived = await self._supervise(claim, running)
             if not archived:
                 await running.stop()
-            status = await self.conclude(claim, running.explain())
+            status = await self._conclude(claim, running.explain())
             await self._announce(claim, status)
         except BaseException:
             await to_its_end(running.leave())
@@ -175,6 +176,16 @@ class Worker:
             await running.stop()
             return None
         return running if archived else None
+
+    async def _conclude(self, claim: Claim, explanation: Failure | None = None) -> Status:
+        """Write down what came of a build that nobody works on any more. Raises LostLease.
+
+        ``explanation`` is the launcher's, where it knows more than the builder's log.
+        """
+        canceled = await _persistently(lambda: queue.renew_lease(self._pool, claim, LEASE))
+        await self._dismiss_writer(BuildID(claim.deployment_id, claim.attempt))
+        outcome = await _persistently(lambda: self._outcome(claim, canceled, explanation))
+        return await self._record(claim, outcome)
 
     async def _supervise(self, claim: Claim, running: RunningBuild) -> bool:
         """Renew the lease until the builder has stored its log, or ended without. Raises LostLease."""
@@ -281,7 +292,7 @@ class Worker:
         # Its builder is stopped, so it ends as any attempt that was interrupted, the last one too.
         try:
             async with asyncio.timeout(_GIVE_BACK_S):
-                await self._announce(claim, await self.conclude(claim))
+                await self._announce(claim, await self._conclude(claim))
         except _LOST_OR_AWAY as error:
             logger.warning("deployment %s waits for its lease to lapse: %r", claim.deployment_id, error)
 

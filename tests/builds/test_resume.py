@@ -50,12 +50,18 @@ class KeptBuild:
 class KeptBuilds:
     builds: dict[BuildID, KeptBuild] = field(default_factory=dict)
     away: bool = False
+    asked: bool = False
+    answers: asyncio.Event | None = None
+    """Where it is slow: what it waits for."""
     outlives_server: bool = True
 
     async def launch(self, deployment_id: DeploymentID, environment: Mapping[str, str]) -> RunningBuild:
         return self.builds.setdefault(BuildID(deployment_id, int(environment["ATTEMPT"])), KeptBuild())
 
     async def resume(self, build: BuildID) -> RunningBuild | None:
+        self.asked = True
+        if self.answers is not None:
+            await self.answers.wait()
         if self.away:
             raise LauncherAway("restarting")
         return self.builds.get(build)
@@ -163,6 +169,22 @@ async def test_however_early_a_server_ends_what_it_claimed_is_free_at_once(fleet
         )
     for build in fleet.launcher.builds.values():
         assert (build.left > 0, build.stopped) == (True, [])
+
+
+async def test_a_server_that_ends_waits_for_no_answer_about_what_it_took_over(
+    fleet: Fleet[KeptBuilds],
+) -> None:
+    answers = fleet.launcher.answers = asyncio.Event()
+    claim = await lost(fleet, KeptBuild())
+    async with fleet.dispatcher().running():
+        await eventually(lambda: fleet.launcher.asked)
+        # Or the test would end as little as such a server.
+        late = asyncio.get_running_loop().call_later(30, answers.set)
+    assert not answers.is_set()
+    late.cancel()
+    assert await fleet.rows.pool.fetchval(
+        "SELECT lease_until <= now() FROM deployments WHERE id = $1", claim.deployment_id
+    )
 
 
 async def test_while_the_launcher_is_away_nothing_is_decided(fleet: Fleet[KeptBuilds]) -> None:
