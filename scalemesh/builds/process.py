@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # The builder writes its log and exits within 5 s of being told; a builder that doesn't is killed.
 _STOP_GRACE_S = 8.0
+# Each takes some milliseconds, and the first ends whatever forks. What outruns all would outrun more.
+_KILL_ROUNDS = 100
 # Of what the builder itself says on stderr, the end is worth a line in the server's log.
 _STDERR_TAIL_BYTES = 4096
 # As root, each build has a user of its own, so that one can't signal another or fill its limits. Drawn at
@@ -155,8 +157,11 @@ class ProcessBuild:
             async with asyncio.timeout(_STOP_GRACE_S):
                 await self.wait()
         except TimeoutError:
-            logger.warning("the builder of %s does not stop, killing it", self._deployment_id)
-            _kill_tree(self._process.pid)
+            # Where it has ended, only its directory takes so long, and its number may be another's by now.
+            if self._process.returncode is None:
+                logger.warning("the builder of %s does not stop, killing it", self._deployment_id)
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    await asyncio.to_thread(_kill_tree, psutil.Process(self._process.pid))
             await self.wait()
 
     async def leave(self) -> None:
@@ -221,14 +226,32 @@ async def _end(process: Process) -> None:
     await process.communicate()
 
 
-def _kill_tree(pid: int) -> None:
-    """The builder's commands have sessions of their own, so a process group is not all of it."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        builder = psutil.Process(pid)
-        builder.suspend()
-        for process in [*builder.children(recursive=True), builder]:
+def _kill_tree(builder: psutil.Process) -> None:
+    """The builder's commands have sessions of their own, so a process group is not all of it.
+
+    It is stopped before them and ends after them: so it starts nothing meanwhile, and what one of them forked
+    after a look is still below it at the next, on Linux also where its parent is gone (``builder.run``).
+    Raises ``psutil.NoSuchProcess`` where the builder is gone.
+    """
+    builder.suspend()
+    looks_in_vain = 0
+    for _ in range(_KILL_ROUNDS):
+        alive = [child for child in builder.children(recursive=True) if _is_alive(child)]
+        # A parent that is reaped in the middle of a look hides its children from that look.
+        looks_in_vain = 0 if alive else looks_in_vain + 1
+        if looks_in_vain == 2:
+            break
+        for child in alive:
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+                child.kill()
+    builder.kill()
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _passed_on(environ: Mapping[str, str]) -> dict[str, str]:

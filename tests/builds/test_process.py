@@ -147,6 +147,23 @@ async def test_a_builder_that_hears_nothing_is_killed_with_all_it_started(
     await build.assert_gone()
 
 
+async def test_what_a_command_starts_while_its_builder_is_killed_ends_too(
+    environment: Environment, workspaces: Path, builders: FindBuilders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_STOP_GRACE_S", 0)
+    # A name of its own, and short, so that few of them are there at once.
+    nap = f"sleep 1.{secrets.randbelow(10**9) + 10**9}"
+    command = f"while :; do setsid {nap} & sleep 0.001; done"
+    running = await ProcessLauncher().launch(
+        DEPLOYMENT, {**await environment(), "BUILD_COMMAND": command, "BUILD_SANDBOX": "none"}
+    )
+    await eventually(lambda: [found for found in processes_with(nap) if name_of(found) == "sleep"])
+    (builder,) = builders()
+    builder.suspend()
+    await running.stop(canceled=True)
+    assert processes_with(nap) == []
+
+
 async def test_a_killed_builder_leaves_neither_process_nor_directory(stubborn: StartStubborn) -> None:
     build = await stubborn("bwrap")
     build.builder.kill()
