@@ -93,13 +93,7 @@ class Dispatcher:
     def stop(self) -> None:
         """Claims nothing from now on; builds are given back, those of a child process stopped first."""
         self._stopping = True
-        for task in self._loops:
-            task.cancel()
-        # Once a build that was claimed just now has begun: one that never did would not give its claim back.
-        asyncio.get_running_loop().call_soon(self._cancel_builds)
-
-    def _cancel_builds(self) -> None:
-        for task in self._builds:
+        for task in [*self._loops, *self._builds]:
             task.cancel()
 
     async def _claim_for_ever(self) -> None:
@@ -132,8 +126,9 @@ class Dispatcher:
 
     def _start(self, claim: Claim, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name=f"build {claim.deployment_id}")
-        self._builds.add(task)
         task.add_done_callback(self._ended)
+        # Known once it has begun: one that was canceled before would not give its claim back.
+        asyncio.get_running_loop().call_soon(self._builds.add, task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._builds.discard(task)

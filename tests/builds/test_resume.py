@@ -88,6 +88,14 @@ async def lost(fleet: Fleet[KeptBuilds], build: KeptBuild | None) -> Claim:
     return claim
 
 
+async def is_free(fleet: Fleet[KeptBuilds], deployment_id: DeploymentID) -> bool:
+    """Whether no server holds it, so that any may go on with it now."""
+    free: bool = await fleet.rows.pool.fetchval(
+        "SELECT coalesce(lease_until <= now(), TRUE) FROM deployments WHERE id = $1", deployment_id
+    )
+    return free
+
+
 async def test_a_build_that_still_runs_is_followed_to_its_end(fleet: Fleet[KeptBuilds]) -> None:
     build = KeptBuild()
     claim = await lost(fleet, build)
@@ -164,9 +172,7 @@ async def test_however_early_a_server_ends_what_it_claimed_is_free_at_once(fleet
     for wait_ms in range(20):
         async with fleet.dispatcher(concurrency=1).running():
             await asyncio.sleep(wait_ms / 1000)
-        assert await fleet.rows.pool.fetchval(
-            "SELECT coalesce(lease_until <= now(), TRUE) FROM deployments WHERE id = $1", deployment.id
-        )
+        assert await is_free(fleet, deployment.id)
     for build in fleet.launcher.builds.values():
         assert (build.left > 0, build.stopped) == (True, [])
 
@@ -182,9 +188,17 @@ async def test_a_server_that_ends_waits_for_no_answer_about_what_it_took_over(
         late = asyncio.get_running_loop().call_later(30, answers.set)
     assert not answers.is_set()
     late.cancel()
-    assert await fleet.rows.pool.fetchval(
-        "SELECT lease_until <= now() FROM deployments WHERE id = $1", claim.deployment_id
-    )
+    assert await is_free(fleet, claim.deployment_id)
+
+
+async def test_a_server_that_ends_before_a_build_has_begun_gives_it_back(fleet: Fleet[KeptBuilds]) -> None:
+    claim = await fleet.rows.building(await fleet.rows.project())
+    dispatcher = fleet.dispatcher()
+    async with dispatcher.running():
+        # Its claim is answered in the same turn of the loop in which the server is told to end.
+        work = dispatcher._worker.take_over(claim)
+        asyncio.get_running_loop().call_soon(dispatcher._start, claim, work)
+    assert await is_free(fleet, claim.deployment_id)
 
 
 async def test_while_the_launcher_is_away_nothing_is_decided(fleet: Fleet[KeptBuilds]) -> None:
