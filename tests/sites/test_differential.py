@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalemesh.artifacts import DirectoryStore
@@ -191,7 +191,7 @@ async def talk(port: int, pieces: Sequence[bytes]) -> bytes:
     return re.sub(rb"\r\nDate: [^\r]{29}\r\n", b"\r\nDate: -\r\n", received)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES)
 @given(requests=REQUESTS, odd=ODD, cuts=CUTS)
 async def test_the_hot_path_changes_nothing_but_the_speed(
     servers: Servers, requests: list[bytes], odd: bytes, cuts: list[int]
