@@ -64,7 +64,7 @@ async def test_a_builder_writes_its_log_with_it(redis_url: str, any_url: str) ->
     async with Redis.from_url(redis_url) as redis, redis.pubsub() as listening:
         await listening.subscribe(keys.log_channel(PROJECT))
         live.send(Line(1, "t", Stream.STDOUT, Phase.BUILD, "one"))
-        await live.close(5, archived_attempt=1)
+        await live.close(60, archived_attempt=1)
         [line] = await read_lines(redis, DEPLOYMENT, 0)
         assert line.text == "one"
         assert await redis.ttl(keys.log_archived(DEPLOYMENT, 1)) > 0

@@ -160,12 +160,13 @@ async def test_all_who_ask_at_the_same_time_share_one_read_of_the_archive(
     async def counted(store: ArtifactStore, *ids: Any) -> ArchivedLog | None:
         nonlocal reads
         reads += 1
+        await eventually(lambda: sum(watch.status is Status.READY for watch in room.hub.watches) == 50)
         return await fetch_archived_log(store, *ids)
 
     monkeypatch.setattr(follow, "fetch_archived_log", counted)
     everybody = await asyncio.gather(*(whole(room, after=number) for number in range(50)))
     assert [seqs(each) for each in everybody] == [list(range(n + 1, 2001)) for n in range(50)]
-    assert reads < 10
+    assert reads == 1
 
 
 async def test_a_store_or_a_redis_that_is_away_never_looks_like_the_end_of_the_log(
@@ -208,7 +209,9 @@ async def test_a_redis_that_cant_be_read_for_a_while_is_no_gap(
             waiting = asyncio.ensure_future(anext(events))
             await eventually(lambda: "can't be read now" in caplog.text)
         await room.build.write(lines(5, 8))
-        assert seqs([await waiting]) + await take(events, 4) == [3, 4, 5, 6, 7, 8]
+        # All at once, where it is a look that finds them.
+        seen = seqs([await waiting])
+        assert seen + await take(events, 6 - len(seen)) == [3, 4, 5, 6, 7, 8]
 
 
 async def test_a_database_that_is_away_for_a_while_stops_no_reader(
@@ -287,13 +290,11 @@ async def _until_written(build: Build, seq: int) -> None:
     )
 
 
-async def breaker(build: Build) -> int:
-    """Kills the subscription again and again while the log is being written."""
-    killed = 0
-    for part in range(1, 8):
+async def breaker(build: Build) -> None:
+    """Kills the subscription, each time that it is back, while the log is being written."""
+    for part in range(1, 9, 2):
         await _until_written(build, part * LAST // 10)
-        killed += await kill_clients(build.redis, LISTENING)
-    return killed
+        await eventually(lambda: kill_clients(build.redis, LISTENING), every_s=0.01)
 
 
 async def test_every_reader_gets_every_line_once_while_it_and_the_subscription_are_cut(
@@ -309,16 +310,15 @@ async def test_every_reader_gets_every_line_once_while_it_and_the_subscription_a
             live.send(Line(seq, "2026-01-02T03:04:05.678Z", Stream.STDOUT, Phase.BUILD, f"line {seq}"))
             if seq % 100 == 0:
                 await asyncio.sleep(0.003)
-        await live.close(20)
+        await live.close(60)
         await build.archive(lines(1, LAST))
         await build.end()
 
     async with asyncio.timeout(60):
         everybody = asyncio.gather(*(reader(room, number) for number in range(6)))
-        killed, _ = await asyncio.gather(breaker(build), write())
+        await asyncio.gather(breaker(build), write())
         for seen in await everybody:
             assert seen == list(range(1, LAST + 1))
-    assert killed >= 3
 
 
 async def test_a_restart_of_redis_loses_no_line(own_valkey: OwnValkey, room: Room, pool: Pool) -> None:
@@ -339,7 +339,7 @@ async def test_a_restart_of_redis_loses_no_line(own_valkey: OwnValkey, room: Roo
                 seen += await take(early, last - 50 - len(seen))
                 await own_valkey.stop()
                 await own_valkey.start()
-            await live.close(10)
+            await live.close(60)
             await build.end()
             seen += seqs([event async for event in early])
         assert seen == list(range(1, 301))
