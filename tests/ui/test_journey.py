@@ -8,6 +8,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 
 from tests.parts.git import GitServer
 from tests.parts.server import PASSWORD, Server
+from tests.ui.conftest import WAIT_MS
 
 pytestmark = pytest.mark.browser
 
@@ -16,18 +17,18 @@ APP = """<!doctype html><title>Counter</title><div id="root"></div>
 SCRIPT = "document.getElementById('root').innerHTML = '<h1>Hello from the app</h1>'"
 
 
-def build_until(branch: str, url: str) -> str:
-    """A build that prints, and goes on once the repository has ``branch``: after somebody has looked."""
-    return (
-        f"echo step 1; until git ls-remote --exit-code {url} {branch} >/dev/null; do sleep 0.1; done; "
-        "printf '\\033[32mstep 2\\033[0m\\n'; echo '<img src=x onerror=alert(1)>'"
-    )
+STEP_2 = "printf '\\033[32mstep 2\\033[0m\\n'; echo '<img src=x onerror=alert(1)>'"
+
+
+def build_until(branch: str, url: str, *, before: str, after: str) -> str:
+    """A build that goes on with ``after`` once the repository has ``branch``: when somebody has looked."""
+    return f"{before}; until git ls-remote --exit-code {url} {branch} >/dev/null; do sleep 0.1; done; {after}"
 
 
 @pytest.fixture
 async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
     context = await chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(WAIT_MS)
     yield context
     await context.close()
 
@@ -74,14 +75,14 @@ async def test_a_newcomer_signs_up_deploys_a_repository_watches_it_and_opens_the
     await sign_up(page, server, "journey@example.com")
 
     await page.get_by_role("link", name="New project").first.click()
-    await save_and_deploy(page, "Journey", url, build_until("seen", url))
+    await save_and_deploy(page, "Journey", url, build_until("seen", url, before="echo step 1", after=STEP_2))
 
     await expect(page).to_have_url(re.compile(r"/deployments/[a-z0-9]{12}$"))
     log = page.get_by_role("log")
     await expect(log).to_contain_text("step 1")
     await expect(page.locator("#status")).to_have_text("Building")
     await git_server.commit("journey", {"seen": ""}, "Go on", branch="seen")
-    await expect(page.locator("#status")).to_have_text("Ready", timeout=30_000)
+    await expect(page.locator("#status")).to_have_text("Ready")
     # Steps that succeeded are folded by then.
     await log.get_by_role("button", name="Build", expanded=False).click()
     await expect(log).to_contain_text("step 2")
@@ -101,7 +102,7 @@ async def test_a_failed_build_says_why_beside_its_log_without_a_reload(
     await page.goto(f"http://localhost:{server.port}/projects/new")
     await save_and_deploy(page, "Failing", url, "echo about to fail; sleep 0.5; exit 3")
 
-    await expect(page.locator("#status")).to_have_text("Failed", timeout=30_000)
+    await expect(page.locator("#status")).to_have_text("Failed")
     await expect(page.locator("#failure")).to_be_visible()
     await expect(page.locator("#failure")).to_contain_text("3")
     await expect(page.get_by_role("log")).to_contain_text("about to fail")
@@ -113,19 +114,22 @@ async def test_the_log_comes_back_whole_after_the_connection_was_lost(
     url = await git_server.make_repo("reconnects", {"index.html": APP})
     await sign_up(page, server, "reconnect@example.com")
     await page.goto(f"http://localhost:{server.port}/projects/new")
-    await save_and_deploy(page, "Reconnects", url, "for i in $(seq 60); do echo line-$i-; sleep 0.1; done")
+    numbered = "for i in $(seq {} {}); do echo line-$i-; done"
+    command = build_until("lost", url, before=numbered.format(1, 30), after=numbered.format(31, 60))
+    await save_and_deploy(page, "Reconnects", url, command)
     log = page.get_by_role("log")
-    await expect(log).to_contain_text("line-5-")
+    await expect(log).to_contain_text("line-30-")
 
     await context.set_offline(True)
-    await expect(page.locator("#log-connection")).not_to_have_text(re.compile("Live"))
+    await expect(page.locator("#log-connection")).to_contain_text("You are offline")
+    await git_server.commit("reconnects", {"lost": ""}, "Go on", branch="lost")
     await context.set_offline(False)
 
-    await expect(page.locator("#status")).to_have_text("Ready", timeout=30_000)
+    await expect(page.locator("#status")).to_have_text("Ready")
     await log.get_by_role("button", name="Build", expanded=False).click()
-    await expect(log).to_contain_text("line-60-")
-    text = await log.inner_text()
-    assert re.findall(r"line-(\d+)-", text.split("echo line-$i-", 1)[-1]) == [str(n) for n in range(1, 61)]
+    await expect(log.get_by_text(re.compile(r"^line-\d+-$"))).to_have_text(
+        [f"line-{n}-" for n in range(1, 61)]
+    )
 
 
 async def test_no_page_scrolls_sideways(page: Page, server: Server) -> None:

@@ -28,7 +28,7 @@ async def test_a_repository_is_deployed_and_opened_in_the_browser(
 
     await expect(member.get_by_role("heading", name="Deployment #1")).to_be_visible()
     await expect(member.get_by_role("log").get_by_role("heading", name="Clone")).to_be_visible()
-    await expect(member.locator("#status")).to_have_text("Ready", timeout=60_000)
+    await expect(member.locator("#status")).to_have_text("Ready")
     await expect(member.get_by_text("This is live")).to_be_visible()
     await expect(member.locator("#log-connection")).to_have_text("The log is complete")
     assert await _has_no_sideways_scroll(member)
@@ -45,7 +45,7 @@ async def test_a_failed_build_says_why_and_is_told_without_a_reload(
     await member.get_by_label("Git repository").fill(git_server.url("there-is-none"))
     await member.get_by_role("button", name="Save and deploy").click()
 
-    await expect(member.locator("#status")).to_have_text("Failed", timeout=60_000)
+    await expect(member.locator("#status")).to_have_text("Failed")
     await expect(member.locator("#failure h2")).not_to_be_empty()
     await expect(member.locator("#failure p")).not_to_be_empty()
     await expect(member.get_by_role("button", name="Redeploy", exact=True)).to_be_visible()
@@ -57,6 +57,7 @@ async def test_a_project_is_deployed_with_the_keyboard_and_its_row_follows(
 ) -> None:
     url = await git_server.make_repo("row-follows", {"index.html": "<title>Row</title>"})
     await member.goto("/projects/new")
+    await expect(member.get_by_label("Name")).to_be_focused()
     await member.keyboard.type(f"row {secrets.token_hex(3)}")
     await member.keyboard.press("Tab")
     await member.keyboard.type(url)
@@ -68,14 +69,14 @@ async def test_a_project_is_deployed_with_the_keyboard_and_its_row_follows(
 
     await member.goto(project)
 
-    await expect(member.locator(".row .badge")).to_have_text("Ready", timeout=60_000)
+    await expect(member.locator(".row .badge")).to_have_text("Ready")
     await expect(member.locator("#live a.button")).to_be_visible()
 
     await git_server.commit("row-follows", {"index.html": "<title>Other</title>"}, "Other", branch="feature")
     await member.get_by_text("Deploy another branch").click()
     await member.get_by_label("Branch, tag or commit").fill("feature")
     await member.get_by_role("button", name="Deploy preview").press("Enter")
-    await expect(member.get_by_role("heading", name="Preview ready")).to_be_visible(timeout=60_000)
+    await expect(member.get_by_role("heading", name="Preview ready")).to_be_visible()
     assert await _has_no_sideways_scroll(member)
     await member.get_by_role("button", name="Promote to production").press("Enter")
     await expect(member.get_by_role("heading", name="This is live")).to_be_visible()
