@@ -1,7 +1,7 @@
 """A branch becomes a preview, and the preview what is live."""
 
 from tests.parts.git import GitServer
-from tests.parts.server import Client
+from tests.parts.server import Client, eventually
 
 HTML = {"Accept": "text/html"}
 BUILD = (
@@ -40,7 +40,8 @@ async def test_a_branch_is_previewed_with_its_variables_and_goes_live_when_promo
 
     promoted = await user.post(f"/api/deployments/{preview['deploymentID']}/promote")
     assert promoted.status == 200
-    assert (await user.site(project["url"])).body == page.body
+    await eventually(lambda: user.site(project["url"]), lambda answer: answer.body == page.body)
     again = await user.ended(await user.deploy(project["projectID"]))
     assert again["status"] == "ready"
-    assert (await user.site(project["url"])).body == live.body
+    # Announced through Redis, as to every other process.
+    await eventually(lambda: user.site(project["url"]), lambda answer: answer.body == live.body)
