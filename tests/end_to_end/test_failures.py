@@ -13,8 +13,6 @@ from tests.parts.git import GitServer
 from tests.parts.processes import processes_with
 from tests.parts.server import Answer, Client, Server, eventually
 
-CANCEL_S = 8.0
-
 
 @dataclass(frozen=True, slots=True)
 class LiveSite:
@@ -107,7 +105,7 @@ async def test_a_queued_deployment_is_canceled_at_once_and_never_built(site: Liv
 
     assert (answer.status, answer.json["status"]) == (202, "canceled")
     await site.user.post(f"/api/deployments/{running}/cancel")
-    await site.user.ended(running, within_s=CANCEL_S)
+    await site.user.ended(running)
     after = await site.user.deployment(queued)
     assert (after["status"], after["attempt"], after["startedAt"]) == ("canceled", 0, None)
     assert (await site.user.post(f"/api/deployments/{queued}/cancel")).status == 409
@@ -125,7 +123,7 @@ async def test_a_running_build_is_canceled_within_seconds_and_nothing_of_it_is_l
     answer = await site.user.post(f"/api/deployments/{deployment_id}/cancel")
 
     assert (answer.status, answer.json["status"]) == (202, "building")
-    ended = await site.user.ended(deployment_id, within_s=CANCEL_S)
+    ended = await site.user.ended(deployment_id)
     assert (ended["status"], ended["error"]) == ("canceled", None)
     assert processes_with(number) == []
     assert "canceled" in (await _lines(site.user, deployment_id))[-1]["text"]
@@ -143,14 +141,14 @@ async def test_deleting_a_project_ends_its_build_and_its_site(site: LiveSite) ->
     assert answer.status == 204
     # Announced through Redis, as to every other process.
     await eventually(lambda: site.user.site(site.project["url"]), lambda answer: answer.status == 404)
-    await eventually(lambda: processes_with(number), lambda found: not found, within_s=CANCEL_S)
+    await eventually(lambda: processes_with(number), lambda found: not found)
     assert (await site.user.get(f"/api/deployments/{deployment_id}")).status == 404
 
 
 async def test_two_deploys_of_one_project_run_one_after_another(site: LiveSite) -> None:
     await site.change(buildCommand="sleep 0.3")
     first = await site.deploy()
-    await eventually(lambda: site.user.deployment(first), lambda seen: seen["status"] == "building")
+    await eventually(lambda: site.user.deployment(first), lambda seen: seen["status"] != "queued")
     second = await site.deploy()
     ended = [await site.user.ended(first), await site.user.ended(second)]
     ended.sort(key=lambda deployment: int(deployment["number"]))

@@ -10,7 +10,7 @@ async def test_a_queued_deployment_says_its_place_and_why(
     url = await git_server.make_repo("waiting", {"index.html": "<h1>hi</h1>"})
     async with new_server(BUILDS_PER_USER=1) as server, server.visitor() as user:
         await user.sign_up()
-        slow = await user.project(url, buildCommand="sleep 60")
+        slow = await user.project(url, buildCommand="sleep 9999")
         first = await user.deploy(slow["projectID"])
         await eventually(lambda: status(user, first), lambda seen: seen == "building")
         second = await user.deploy(slow["projectID"])
