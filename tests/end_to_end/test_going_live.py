@@ -10,6 +10,7 @@ import asyncpg
 
 from scalemesh.artifacts import DirectoryStore
 from scalemesh.keys import new_id
+from scalemesh.sites import EARLIER_DEPLOYMENTS
 from tests.parts.git import GitServer
 from tests.parts.server import Client, Server
 from tests.sites.site import File, publish
@@ -41,19 +42,37 @@ class Deploys:
         self._store = DirectoryStore(server.data_dir / "artifacts")
         self._dsn = dsn
         self.live = 0
-        self._went_live = asyncio.Condition()
+        self._read: list[int] = []
+        self._changed = asyncio.Condition()
 
     async def deploy_all(self) -> None:
         connection = await asyncpg.connect(self._dsn)
         try:
             for version in range(1, DEPLOYS + 1):
+                async with self._changed:
+                    await self._changed.wait_for(
+                        lambda version=version: all(  # type: ignore[misc]
+                            version <= read + EARLIER_DEPLOYMENTS for read in self._read
+                        )
+                    )
                 await self._deploy(connection, version)
         finally:
             await connection.close()
 
     async def until_live(self, version: int) -> None:
-        async with self._went_live:
-            await self._went_live.wait_for(lambda: self.live >= version)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.live >= version)
+
+    @asynccontextmanager
+    async def reading(self, version: int) -> AsyncIterator[None]:
+        """Meanwhile no more go live than that what belongs to ``version`` is still looked for."""
+        self._read.append(version)
+        try:
+            yield
+        finally:
+            self._read.remove(version)
+            async with self._changed:
+                self._changed.notify_all()
 
     async def _deploy(self, connection: asyncpg.Connection, version: int) -> None:
         deployment_id = new_id()
@@ -78,9 +97,9 @@ class Deploys:
         )
         answer = await self._client.post(f"/api/deployments/{deployment_id}/promote")
         assert answer.status == 200, answer.text
-        async with self._went_live:
+        async with self._changed:
             self.live = version
-            self._went_live.notify_all()
+            self._changed.notify_all()
 
     @asynccontextmanager
     async def visitor(self, server: Server) -> AsyncIterator["Visitor"]:
@@ -122,7 +141,8 @@ async def test_visitors_of_a_hundred_deploys_see_no_mixed_pair_and_no_404(
         async with deploys.visitor(server) as visitor:
             while deploys.live < DEPLOYS:
                 version, path = await visitor.open_page()
-                await visitor.load_script(version, path)
+                async with deploys.reading(version):
+                    await visitor.load_script(version, path)
                 versions.add(version)
 
     async def read() -> None:
@@ -130,8 +150,9 @@ async def test_visitors_of_a_hundred_deploys_see_no_mixed_pair_and_no_404(
         async with deploys.visitor(server) as visitor:
             while deploys.live < DEPLOYS:
                 version, path = await visitor.open_page()
-                await deploys.until_live(min(version + PAGES_BEHIND, DEPLOYS))
-                await visitor.load_script(version, path)
+                async with deploys.reading(version):
+                    await deploys.until_live(min(version + PAGES_BEHIND, DEPLOYS))
+                    await visitor.load_script(version, path)
 
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         tasks.create_task(deploys.deploy_all())
