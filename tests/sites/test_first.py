@@ -57,11 +57,11 @@ class Client:
         return await self.answer(head=data.startswith(b"HEAD"))
 
     async def answer(self, *, head: bool = False) -> Answer:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await read_answer(self.reader, head=head)
 
     async def ended(self) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.reader.read()
 
 
@@ -216,7 +216,7 @@ async def test_the_end_of_the_server_waits_for_it(tmp_path: Path) -> None:
         assert (await client.answer()).body == PAGES["/1.html"].content
         assert await client.ended() == b""
 
-    async with asyncio.TaskGroup() as tasks, serve_site(tmp_path, shutdown_timeout=10) as site:
+    async with asyncio.TaskGroup() as tasks, serve_site(tmp_path, shutdown_timeout=60) as site:
         client = Client(*await asyncio.open_connection("127.0.0.1", site.port))
         site.store.gate.clear()
         client.writer.write(get("/1.html"))

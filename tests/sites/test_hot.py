@@ -15,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from scalemesh.artifacts import DirectoryStore
 from scalemesh.logs.events import SiteChanged
 from scalemesh.model import DeploymentID, ProjectID, SiteRoute
-from scalemesh.sites import RouteUnavailable, SiteHost, Sites, protocol
+from scalemesh.sites import RouteUnavailable, SiteHost, Sites, protocol, routes
 from scalemesh.sites.blobs import MAX_BLOB_BYTES
 from scalemesh.sites.plan import Plan
 from scalemesh.sites.routes import Lead
@@ -83,10 +83,17 @@ class Site:
 @asynccontextmanager
 async def serve_site(directory: Path, **options: Any) -> AsyncIterator[Site]:
     store = WatchedStore(DirectoryStore(directory))
-    routes = Routes({SiteHost("a", None): await publish(store, FILES)})
-    sites = Sites(routes.fetch, store)
+    known = Routes({SiteHost("a", None): await publish(store, FILES)})
+    sites = Sites(known.fetch, store)
     async with serve(sites, **options) as port:
-        yield Site(sites, routes, store, port)
+        yield Site(sites, known, store, port)
+
+
+@pytest.fixture(autouse=True)
+def long_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a machine that has no time for a second or five."""
+    monkeypatch.setattr(routes, "TTL_S", 100.0)
+    monkeypatch.setattr(routes, "HEARD_TTL_S", 1000.0)
 
 
 @pytest.fixture
@@ -260,13 +267,33 @@ async def test_a_client_that_has_taken_something_is_not_cut_off(
         assert paused[0].is_closing()
 
 
-async def test_an_answer_pushes_the_end_of_an_idle_connection_on(tmp_path: Path) -> None:
-    async with serve_site(tmp_path, keepalive_timeout=0.4) as site, site.connection() as connection:
+async def test_an_answer_pushes_the_end_of_an_idle_connection_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[protocol.HotHandler] = []
+    make = protocol.HotHandler.connection_made
+
+    def watched(self: protocol.HotHandler, transport: asyncio.BaseTransport) -> None:
+        seen.append(self)
+        make(self, transport)
+
+    monkeypatch.setattr(protocol.HotHandler, "connection_made", watched)
+    now = asyncio.get_running_loop().time
+    async with site.connection() as connection:
         await connection.ask(get("/"))
-        for _ in range(6):
-            await asyncio.sleep(0.1)
+        for number in range(1, 4):
+            seen[0]._next_keepalive_close_time = 0.0
             await connection.ask(get("/"))
-        assert site.hot == 6
+            assert site.hot == number
+            assert seen[0]._next_keepalive_close_time > now()
+
+
+async def test_a_connection_that_rests_after_prepared_answers_is_closed(tmp_path: Path) -> None:
+    async with serve_site(tmp_path) as site:
+        await site.warm(get("/"))
+    async with serve(site.sites, keepalive_timeout=0.1) as site.port, site.connection() as connection:
+        await connection.ask(get("/"))
+        assert site.hot == 1
         assert await connection.ended() == b""
 
 

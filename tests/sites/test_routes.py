@@ -38,6 +38,13 @@ class Database:
         return found
 
 
+@pytest.fixture(autouse=True)
+def long_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a machine that has no time for a second or five."""
+    monkeypatch.setattr(routes, "TTL_S", 100.0)
+    monkeypatch.setattr(routes, "HEARD_TTL_S", 1000.0)
+
+
 @pytest.fixture
 def database() -> Database:
     return Database()

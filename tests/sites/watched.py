@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from scalemesh.artifacts.store import ArtifactReader, ArtifactStore, Chunks, StoreUnavailable
 
-WAIT_S = 20
+WAIT_S = 60
 POLL_S = 0.01
 
 
