@@ -75,6 +75,8 @@ async def test_what_a_killed_server_left_half_written_is_removed_and_what_one_is
             assert {path.name for path in tmp_path.iterdir()} == {".write-held", "kept"}
 
 
+# A loop of its own, as it is left with the one thread.
+@pytest.mark.asyncio(loop_scope="function")
 async def test_a_reader_that_is_canceled_while_its_file_waits_to_be_closed_closes_it(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     await store.write("a", b"x")
