@@ -59,8 +59,8 @@ class Looks:
                 watch.end(WatchEnded())
             elif status is None:
                 watch.end(DeploymentNotFound())
-            elif known is watch.status is not status:
-                # Where it heard one meanwhile, that may be the newer one.
+            elif known is not None and known is watch.status is not status:
+                # Where it heard one meanwhile, or asks for its first, that may be the newer one.
                 watch.put(status)
 
     async def _at_streams(self, before: Mapping[DeploymentID, int]) -> Mapping[DeploymentID, int]:

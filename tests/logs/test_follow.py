@@ -24,7 +24,7 @@ from scalemesh.logs.archive import ArchiveDamaged, ArchivedLog, fetch_archived_l
 from scalemesh.logs.follow import End, Event, Logs
 from scalemesh.logs.hub import QUEUE_MAX_ITEMS, Hub, WatchEnded
 from scalemesh.logs.lines import Batch, Gap
-from scalemesh.logs.looks import looks
+from scalemesh.logs.looks import Looks, looks
 from scalemesh.logs.stream import last_seq
 from scalemesh.logs.subscriber import subscriber
 from scalemesh.model import Status
@@ -229,6 +229,15 @@ async def test_a_database_that_is_away_for_a_while_stops_no_reader(
             assert await waiting == batch_of(lines(1, 2))
         await room.build.mark(Status.READY)
         assert await anext(events) is Status.READY
+
+
+async def test_a_look_tells_no_status_to_a_reader_that_asks_for_its_first(room: Room, pool: Pool) -> None:
+    """It may be the older one of the two, and would be told last."""
+    hub = Hub()
+    with hub.watch(room.watch()) as asking:
+        await Looks(pool, room.build.redis, hub)._at_rows()
+        hub.publish(asking.deployment_id, batch_of(lines(1, 1)))
+        assert await asking.next() == batch_of(lines(1, 1))
 
 
 async def test_a_session_that_ended_unheard_reads_no_further(room: Room, pool: Pool) -> None:
