@@ -251,9 +251,10 @@ def test_a_hostile_output_is_judged_in_no_time() -> None:
         "Could not resolve 'a' from 'b " * 20,
         "Invalid environment variables: { path: [ " * 12,
     ] * 100
-    started = time.monotonic()
+    started_s = time.process_time()
     explained(lines, replace(FACTS, files=frozenset(f"src/{n}.js" for n in range(20_000))))
-    assert time.monotonic() - started < 5
+    # It takes half a second, and a pattern that goes back over what it has read takes hours.
+    assert time.process_time() - started_s < 60
 
 
 async def test_a_failed_build_names_its_cause_and_line(builder: Builder, git_server: GitServer) -> None:
