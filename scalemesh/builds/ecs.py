@@ -248,6 +248,7 @@ class TaskBuild:
             await self._launcher.stop_task(self._arn, reason)
         except AWAY as error:
             logger.warning("the task of %s is stopped later: %s", self._build.deployment_id, error)
+            return
         await asyncio.wait({self._end}, timeout=_STOP_WAIT_S)
 
     async def leave(self) -> None:
