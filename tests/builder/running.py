@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 60
+TIMEOUT_S = 300
+"""Of a build whose install takes six seconds, on a machine that is ten times slower and has other work."""
 PROJECT = "proj1"
 DEPLOYMENT = "dep1"
 
