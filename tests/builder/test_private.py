@@ -5,6 +5,7 @@ import os
 import subprocess
 from asyncio.subprocess import Process
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -12,7 +13,7 @@ import pytest
 
 from builder.gitauth import token_environment
 from builder.giturl import parse_repo_url
-from tests.builder.running import Builder, until
+from tests.builder.running import TIMEOUT_S, Builder, until
 from tests.parts.git import GitServer
 
 TOKEN = "ghp-s3cr3t-t0ken"
@@ -29,7 +30,7 @@ echo my token is ghp-s3cr3t-t0ken
 
 @pytest.fixture
 def private(tmp_path: Path) -> Iterator[GitServer]:
-    with GitServer.serve(tmp_path / "private", login=f"x-access-token:{TOKEN}", delay_s=0.3) as server:
+    with GitServer.serve(tmp_path / "private", login=f"x-access-token:{TOKEN}") as server:
         yield server
 
 
@@ -37,8 +38,9 @@ async def test_a_private_repository_is_built_and_its_token_stays_hidden(
     builder: Builder, private: GitServer
 ) -> None:
     url = await private.make_repo("site", {"build.sh": LOOK})
+    private.may_answer.clear()
     process = await builder.start(url, GIT_TOKEN=TOKEN, BUILD_COMMAND="sh build.sh", OUTPUT_DIRECTORY="dist")
-    seen = await _watch(process)
+    seen = await _watch(process, private)
     built = await builder.finish(process)
 
     assert built.exit == 0, built.text
@@ -53,31 +55,28 @@ async def test_a_private_repository_is_built_and_its_token_stays_hidden(
     assert [word for word in LEAKED if word in page] == []
 
 
-async def _watch(process: Process) -> list[tuple[str, str]]:
-    """Arguments and environment of every process below the builder until it has cloned."""
+async def _watch(process: Process, private: GitServer) -> set[tuple[str, str]]:
+    """Arguments and environment of the processes below the builder until it has cloned."""
     seen: set[tuple[str, str]] = set()
 
-    def look() -> bool:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            try:
-                seen.add((" ".join(child.cmdline()), str(child.environ())))
-            except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError, OSError):
-                continue
-        return any("git-remote-http" in arguments for arguments, _ in seen) and not any(
-            "git" in arguments for arguments in _running(process)
-        )
+    def look(word: str) -> bool:
+        below = _below(process)
+        seen.update(below)
+        return any(word in arguments for arguments, _ in below)
 
-    await until(look, 60)
-    return sorted(seen)
+    await until(lambda: look("git-remote-http"), TIMEOUT_S)
+    private.may_answer.set()
+    await until(lambda: not look("git"), TIMEOUT_S)
+    return seen
 
 
-def _running(process: Process) -> list[str]:
+def _below(process: Process) -> list[tuple[str, str]]:
+    """None where the builder has ended."""
     found = []
-    for child in psutil.Process(process.pid).children(recursive=True):
-        try:
-            found.append(" ".join(child.cmdline()))
-        except psutil.NoSuchProcess:
-            continue
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+                found.append((" ".join(child.cmdline()), str(child.environ())))
     return found
 
 

@@ -5,7 +5,6 @@ import base64
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -39,23 +38,26 @@ Files = Mapping[str, str | bytes | Symlink | Submodule]
 class GitServer:
     """Bare repositories under ``root`` and the HTTP server that lets anybody clone them."""
 
-    def __init__(self, root: Path, port: int) -> None:
+    def __init__(self, root: Path, port: int, may_answer: threading.Event) -> None:
         self._root = root
         self._port = port
+        self.may_answer = may_answer
+        """Whoever asks waits while a test has this cleared."""
 
     @classmethod
     @contextmanager
-    def serve(cls, root: Path, *, login: str | None = None, delay_s: float = 0) -> Iterator[Self]:
+    def serve(cls, root: Path, *, login: str | None = None) -> Iterator[Self]:
         """Serves until the block ends; in a thread, so that a test may wait for git where it stands.
 
-        With ``login`` (``user:password``) to nobody else. Each answer takes ``delay_s``.
+        With ``login`` (``user:password``) to nobody else.
         """
-        with _Server(root, login, delay_s) as server:
+        with _Server(root, login) as server:
             thread = threading.Thread(target=server.serve_forever, name="git-server")
             thread.start()
             try:
-                yield cls(root, server.server_port)
+                yield cls(root, server.server_port, server.may_answer)
             finally:
+                server.may_answer.set()
                 server.shutdown()
                 thread.join()
 
@@ -105,10 +107,11 @@ def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
 
 
 class _Server(ThreadingHTTPServer):
-    def __init__(self, root: Path, login: str | None, delay_s: float) -> None:
+    def __init__(self, root: Path, login: str | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.root = root
-        self.delay_s = delay_s
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self.authorization = f"Basic {base64.b64encode(login.encode()).decode()}" if login else None
 
 
@@ -118,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        time.sleep(self.server.delay_s)
+        self.server.may_answer.wait()
         if self.server.authorization not in (None, self.headers.get("Authorization")):
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="git"')
