@@ -7,8 +7,8 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psutil
@@ -206,16 +206,26 @@ class Storm:
         except psutil.NoSuchProcess:
             return []
 
-    async def _status(self, deployment_id: str) -> str:
-        user = self.deployments[deployment_id]
-        answer = await self._answer(lambda: user.get(f"/api/deployments/{deployment_id}"))
-        return str(answer.json["status"])
+    async def ended(self, deployment_id: str) -> dict[str, Any]:
+        """The deployment once it has ended."""
+
+        async def deployment() -> Any:
+            return (await self._get(deployment_id, f"/api/deployments/{deployment_id}")).json
+
+        def has_ended(seen: Mapping[str, Any]) -> bool:
+            return seen["status"] not in ("queued", "building")
+
+        return dict(await eventually(deployment, has_ended, within_s=_CALM_S, every_s=0.2))
 
     async def logs(self, deployment_id: str) -> str:
         """NDJSON, as the API gives it."""
-        answer = await self.deployments[deployment_id].get(f"/api/deployments/{deployment_id}/logs")
+        return (await self._get(deployment_id, f"/api/deployments/{deployment_id}/logs")).text
+
+    async def _get(self, deployment_id: str, path: str) -> Answer:
+        user = self.deployments[deployment_id]
+        answer = await self._answer(lambda: user.get(path))
         assert answer.status == 200, answer.text
-        return answer.text
+        return answer
 
 
 def _is(victim: Victim, process: psutil.Process) -> bool:
@@ -257,12 +267,7 @@ async def storm(root: Path, git: GitServer, plan: Plan) -> AsyncIterator[Storm]:
                 both.create_task(self.kill_all(list(plan.kills)))
             await self.up()
             for deployment_id in self.deployments:
-                await eventually(
-                    partial(self._status, deployment_id),
-                    lambda status: status not in ("queued", "building"),
-                    within_s=_CALM_S,
-                    every_s=0.2,
-                )
+                await self.ended(deployment_id)
             yield self
         finally:
             keeping.cancel()
