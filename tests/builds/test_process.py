@@ -18,12 +18,13 @@ from scalemesh.logs.archive import fetch_build_log
 from scalemesh.model import DeploymentID, ProjectID
 from tests.parts.git import GitServer
 from tests.parts.leftovers import is_alive, name_of
-from tests.parts.processes import processes_with
+from tests.parts.processes import command_line, processes_with
 from tests.parts.server import eventually
 
 DEPLOYMENT = DeploymentID("dep1")
 PROJECT = ProjectID("proj1")
 FindBuilders = Callable[[], list[psutil.Process]]
+_BUILDER = " -m builder "
 SANDBOXES = pytest.mark.parametrize("sandbox", ["bwrap", "none"])
 
 
@@ -73,7 +74,7 @@ def builders() -> FindBuilders:
 
     def found() -> list[psutil.Process]:
         children = [child for child in psutil.Process().children() if is_alive(child)]
-        return [child for child in children if "builder" in child.cmdline() and child not in others]
+        return [child for child in children if _BUILDER in command_line(child) and child not in others]
 
     others: list[psutil.Process] = []
     others += found()
@@ -179,10 +180,14 @@ async def standing_by(launcher: ProcessLauncher, builders: FindBuilders) -> list
 
 
 async def test_a_builder_that_is_being_started_is_ended_too(workspaces: Path) -> None:
-    before = psutil.Process().children()
+    before = set(psutil.Process().children())
+
+    def started() -> set[psutil.Process]:
+        return set(psutil.Process().children()) - before
+
     async with open_process_launcher(standby=True):
-        await eventually(lambda: psutil.Process().children() != before, every_s=0)
-    assert psutil.Process().children() == before
+        await eventually(started, every_s=0)
+    assert started() == set()
 
 
 async def test_a_builder_stands_by_for_the_next_build(
@@ -218,7 +223,7 @@ async def test_variables_of_a_build_are_in_no_process_list(
     environment: Environment, builders: FindBuilders
 ) -> None:
     running = await ProcessLauncher().launch(
-        DEPLOYMENT, {**await environment(), "GIT_TOKEN": "tell-nobody", "BUILD_COMMAND": "sleep 30"}
+        DEPLOYMENT, {**await environment(), "GIT_TOKEN": "tell-nobody", "BUILD_COMMAND": "sleep 3600"}
     )
     (builder,) = builders()
     await eventually(builder.name, lambda name: name == DEPLOYMENT)

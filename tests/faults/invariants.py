@@ -16,7 +16,7 @@ from scalemesh.db.queue import MAX_ATTEMPTS
 from scalemesh.embedded.data_dir import socket_dir
 from scalemesh.model import DeploymentID, ProjectID
 from tests.parts.leftovers import is_alive
-from tests.parts.processes import processes_with
+from tests.parts.processes import command_line, processes_with
 
 _FINAL = ("ready", "failed", "canceled", "superseded")
 
@@ -165,7 +165,7 @@ def processes_left(root: Path, marker: str) -> list[str]:
                 left[process.pid] = process
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             continue
-    return [f"{pid}: {' '.join(process.cmdline())}" for pid, process in left.items() if is_alive(process)]
+    return [f"{pid}: {command_line(process)}" for pid, process in left.items() if is_alive(process)]
 
 
 def files_left(root: Path) -> list[str]:

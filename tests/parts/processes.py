@@ -10,7 +10,9 @@ from tests.parts.server import eventually
 
 def processes_with(word: str) -> list[psutil.Process]:
     """Those that run and have ``word`` in their command line: make it one that no other test uses."""
-    return [process for process in psutil.process_iter() if is_alive(process) and word in _line(process)]
+    return [
+        process for process in psutil.process_iter() if is_alive(process) and word in command_line(process)
+    ]
 
 
 def gate() -> str:
@@ -27,7 +29,8 @@ async def open_gate(command: str) -> None:
         process.kill()
 
 
-def _line(process: psutil.Process) -> str:
+def command_line(process: psutil.Process) -> str:
+    """Empty for one that has ended."""
     try:
         return " ".join(process.cmdline())
     except psutil.Error:
