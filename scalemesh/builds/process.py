@@ -112,8 +112,10 @@ class ProcessLauncher:
     async def _take(self) -> Process:
         """A builder that has no build yet."""
         process, self._standby = self._standby, None
-        if process is not None and process.returncode is None:
-            return process
+        if process is not None:
+            if not _has_ended(process):
+                return process
+            await _end(process)
         return await _spawn()
 
 
@@ -216,6 +218,14 @@ async def _tell(process: Process, variables: Mapping[str, str]) -> None:
     except OSError:
         await _end(process)
         raise
+
+
+def _has_ended(process: Process) -> bool:
+    """True also where the event loop has not heard of it yet: it would write into a pipe without a reader."""
+    try:
+        return process.returncode is not None or not _is_alive(psutil.Process(process.pid))
+    except psutil.NoSuchProcess:
+        return True
 
 
 async def _end(process: Process) -> None:
