@@ -299,7 +299,7 @@ class Worker:
     async def _let_lapse(self, claim: Claim) -> None:
         """Another worker may go on with the attempt now; without this it may when the lease has run out."""
         try:
-            await queue.renew_lease(self._pool, claim, timedelta(0))
+            await queue.let_lapse(self._pool, claim)
         except _LOST_OR_AWAY as error:
             logger.warning("deployment %s waits for its lease to lapse: %s", claim.deployment_id, error)
 

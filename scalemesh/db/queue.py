@@ -249,6 +249,29 @@ async def renew_lease(pool: Pool, claim: Claim, lease: timedelta) -> bool:
     return cancel_wanted
 
 
+async def let_lapse(pool: Pool, claim: Claim) -> None:
+    """Anybody may take it over now. Raises LostLease.
+
+    Nobody holds it until then, so that a renewal which was canceled on its way here finds nothing to renew.
+    """
+    ended = await pool.fetchval(
+        """
+        UPDATE deployments
+        SET lease_until = now(), worker = 'nobody'
+        WHERE id = $1
+          AND attempt = $2
+          AND worker = $3
+          AND status = 'building'
+        RETURNING TRUE
+        """,
+        claim.deployment_id,
+        claim.attempt,
+        claim.worker,
+    )
+    if ended is None:
+        raise LostLease
+
+
 async def mark_published(pool: Pool, claim: Claim, facts: BuildFacts) -> Deployment:
     """The upload is whole: go live, or be ``superseded`` where a newer deployment went live first.
 

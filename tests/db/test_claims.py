@@ -13,6 +13,7 @@ from scalemesh.db.queue import (
     BuildFacts,
     Claim,
     LostLease,
+    let_lapse,
     mark_canceled,
     mark_failed,
     mark_published,
@@ -128,6 +129,19 @@ async def test_an_earlier_attempt_of_the_same_worker_changes_nothing(
     with pytest.raises(LostLease):
         await WRITES[write](pool, claim)
     assert await rows.row(claim.deployment_id) == before
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_worker_that_let_its_lease_lapse_changes_nothing(pool: Pool, rows: Rows, write: str) -> None:
+    claim = await rows.building(await rows.project())
+    await let_lapse(pool, claim)
+    before = await rows.row(claim.deployment_id)
+    with pytest.raises(LostLease):
+        await WRITES[write](pool, claim)
+    assert await rows.row(claim.deployment_id) == before
+    taken = await take_over_lapsed(pool, worker="sweep", lease=LEASE)
+    assert taken is not None
+    assert taken.deployment_id == claim.deployment_id
 
 
 async def test_many_sweeps_at_once_take_each_lapsed_deployment_once(pool: Pool, rows: Rows) -> None:
