@@ -63,7 +63,7 @@ class Fleet(Generic[L]):
             worker,
             announcer,
             limits=QueueLimits(builds=concurrency, builds_per_user=1),
-            build_timeout=timedelta(seconds=60),
+            build_timeout=timedelta(hours=1),
             queue_timeout=timedelta(hours=1),
             alone=False,
         )
