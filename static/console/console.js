@@ -144,6 +144,8 @@ export function startConsole(root, hooks) {
     ']': () => view.moveStep(1),
     '[': () => view.moveStep(-1),
   });
+  // The browser's own way is an animation towards where the end was as it began, and a change of height ends it.
+  listenForKeys({ Home: () => view.toStart(), End: () => view.toEnd() }, part('log'));
   return {
     showCause: (seq) => {
       cause = seq;
