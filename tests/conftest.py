@@ -36,11 +36,15 @@ __all__ = [
     "visitor",
 ]
 
-# An example takes as long as the machine lets it.
+# An example takes as long as the machine lets it, and what passed here passes elsewhere. For other examples:
+# pytest --hypothesis-profile=hunt
 hypothesis.settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "hunt", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize=False
 )
-hypothesis.settings.load_profile("any machine")
+hypothesis.settings.register_profile(
+    "same anywhere", hypothesis.settings.get_profile("hunt"), derandomize=True, database=None
+)
+hypothesis.settings.load_profile("same anywhere")
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
