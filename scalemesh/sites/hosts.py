@@ -6,6 +6,7 @@ The grammar is RFC 9112 3.2 and RFC 3986 3.2.2, less what no browser sends: user
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 
 MAX_NAME_CHARS = 253  # RFC 1035 2.3.4, without the final dot
@@ -89,6 +90,7 @@ def _agrees(target: str, name: str) -> bool:
     return absolute["scheme"].lower() in ("http", "https") and _host_name(absolute["authority"]) == name
 
 
+@lru_cache(maxsize=256)  # a site's visitors all say the same
 def _host_name(authority: str) -> str | None:
     """``Name.:80`` as ``name``, ``[0::1]:80`` as ``[::1]``; None if it is not a host and a port."""
     # lower() is for ASCII: it turns the Kelvin sign into a k, and so a stranger's name into ours.

@@ -87,13 +87,11 @@ def plan_response(
     ``earlier`` is what an earlier deployment had for the ``missing_asset`` of this request's plan.
     """
     plan = _plan_get(manifest, request, earlier)
-    headers = plan.headers
     if preview:
         # Whatever a rule of the site's says, and in whichever case.
-        kept = {name: value for name, value in headers.items() if name.lower() != "x-robots-tag"}
-        headers = {**kept, "X-Robots-Tag": "noindex"}
-    body = b"" if request.method == "HEAD" else plan.body
-    return Plan(plan.status, headers, body, plan.missing_asset)
+        kept = {name: value for name, value in plan.headers.items() if name.lower() != "x-robots-tag"}
+        plan = replace(plan, headers={**kept, "X-Robots-Tag": "noindex"})
+    return replace(plan, body=b"") if request.method == "HEAD" else plan
 
 
 def plan_page(page: Page, headers: Mapping[str, str] | None = None) -> Plan:

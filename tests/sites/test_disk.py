@@ -15,6 +15,7 @@ from scalemesh.model import ProjectID
 from scalemesh.sites import DiskCache, SiteHost, Sites, disk, open_disk_cache
 from scalemesh.sites.blobs import BlobCache, BlobID
 from scalemesh.sites.counters import Counters
+from tests.parts.server import eventually
 from tests.sites.front import Answer, Routes, get, serve
 from tests.sites.site import publish, sha256
 from tests.sites.watched import WatchedStore, until
@@ -162,9 +163,8 @@ async def test_a_file_cut_short_is_fetched_again(
     blobs = through(store, cache)
     for blob, size in ((small, 7), (large, len(LARGE))):
         await (blobs.get(blob, size=size) if size == 7 else whole(blobs, blob, size))
-        path = directory / f"p1.{blob[1]}"
-        await until(path.exists)
-        os.truncate(path, 3)
+        await eventually(lambda blob=blob, size=size: cache.read(*blob, size=size))  # type: ignore[misc]
+        os.truncate(directory / f"p1.{blob[1]}", 3)
     assert await blobs.get(small, size=7) == b"content"
     assert await whole(blobs, large, len(LARGE)) == LARGE
     await until(lambda: sorted(files_in(directory).values()) == [7, len(LARGE)])
@@ -180,7 +180,7 @@ async def test_what_was_not_used_for_longest_goes(store: WatchedStore, directory
     async with opened() as cache:
         for blob in blobs_written:
             await through(store, cache).get(blob, size=100_000)
-            await until(lambda blob=blob: (directory / f"p1.{blob[1]}").exists())  # type: ignore[misc]
+            await eventually(lambda blob=blob: cache.read(*blob, size=100_000))  # type: ignore[misc]
             # The first stays in use.
             assert await cache.read(*blobs_written[0], size=100_000) == contents[0]
             assert sum(files_in(directory).values()) <= 1_000_000
@@ -188,6 +188,16 @@ async def test_what_was_not_used_for_longest_goes(store: WatchedStore, directory
     assert f"p1.{blobs_written[0][1]}" in kept
     assert f"p1.{blobs_written[-1][1]}" in kept
     assert f"p1.{blobs_written[1][1]}" not in kept
+
+
+async def test_what_another_process_wrote_is_seen_after_a_sweep(store: WatchedStore, directory: Path) -> None:
+    blob = await put(store, b"content")
+    async with open_disk_cache(directory, store, max_bytes=1_000_000) as cache:
+        async with open_disk_cache(directory, store, max_bytes=1_000_000) as another:
+            await through(store, another).get(blob, size=7)
+        assert await cache.read(*blob, size=7) is None
+        await cache.sweep()
+        assert await cache.read(*blob, size=7) == b"content"
 
 
 async def test_a_blob_too_large_for_the_disk_is_streamed(store: WatchedStore, directory: Path) -> None:
