@@ -6,6 +6,7 @@ that lost its lease changes nothing.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import asyncpg
 
@@ -229,23 +230,13 @@ async def list_attempts_building(pool: Pool) -> list[tuple[DeploymentID, int]]:
 
 async def renew_lease(pool: Pool, claim: Claim, lease: timedelta) -> bool:
     """Hold the deployment a little longer; true where its cancel is wanted. Raises LostLease."""
-    cancel_wanted: bool | None = await pool.fetchval(
-        """
-        UPDATE deployments
-        SET lease_until = now() + $4::interval
-        WHERE id = $1
-          AND attempt = $2
-          AND worker = $3
-          AND status = 'building'
-        RETURNING cancel_wanted
-        """,
-        claim.deployment_id,
-        claim.attempt,
-        claim.worker,
+    cancel_wanted: bool = await _change_held(
+        pool,
+        claim,
+        "lease_until = now() + $4::interval",
         lease,
+        returning="cancel_wanted",
     )
-    if cancel_wanted is None:
-        raise LostLease
     return cancel_wanted
 
 
@@ -254,22 +245,7 @@ async def let_lapse(pool: Pool, claim: Claim) -> None:
 
     Nobody holds it until then, so that a renewal which was canceled on its way here finds nothing to renew.
     """
-    ended = await pool.fetchval(
-        """
-        UPDATE deployments
-        SET lease_until = now(), worker = 'nobody'
-        WHERE id = $1
-          AND attempt = $2
-          AND worker = $3
-          AND status = 'building'
-        RETURNING TRUE
-        """,
-        claim.deployment_id,
-        claim.attempt,
-        claim.worker,
-    )
-    if ended is None:
-        raise LostLease
+    await _change_held(pool, claim, "lease_until = now(), worker = 'nobody'")
 
 
 async def mark_published(pool: Pool, claim: Claim, facts: BuildFacts) -> Deployment:
@@ -342,21 +318,14 @@ async def mark_canceled(pool: Pool, claim: Claim, facts: BuildFacts) -> None:
 
 
 async def _end(pool: Pool, claim: Claim, status: Status, failure: Failure | None, facts: BuildFacts) -> None:
-    found = await pool.fetchval(
+    await _change_held(
+        pool,
+        claim,
         """
-        UPDATE deployments
-        SET status = $4, finished_at = now(), worker = NULL, lease_until = NULL,
-            error_code = $5, error_message = $6, error_hint = $7,
-            commit_sha = $8, commit_message = $9, framework = $10, error_line = $11
-        WHERE id = $1
-          AND attempt = $2
-          AND worker = $3
-          AND status = 'building'
-        RETURNING true
+        status = $4, finished_at = now(), worker = NULL, lease_until = NULL,
+        error_code = $5, error_message = $6, error_hint = $7,
+        commit_sha = $8, commit_message = $9, framework = $10, error_line = $11
         """,
-        claim.deployment_id,
-        claim.attempt,
-        claim.worker,
         status.value,
         failure.code if failure else None,
         failure.message if failure else None,
@@ -366,8 +335,6 @@ async def _end(pool: Pool, claim: Claim, status: Status, failure: Failure | None
         facts.framework,
         failure.line if failure else None,
     )
-    if not found:
-        raise LostLease
 
 
 async def requeue(pool: Pool, claim: Claim, *, after: timedelta) -> Status:
@@ -387,28 +354,47 @@ async def put_back(pool: Pool, claim: Claim, *, after: timedelta) -> Status:
 
 
 async def _give_back(pool: Pool, claim: Claim, after: timedelta, *, began: bool) -> Status:
-    status = await pool.fetchval(
+    status = await _change_held(
+        pool,
+        claim,
         """
+        status = CASE WHEN cancel_wanted THEN 'canceled' ELSE 'queued' END,
+        finished_at = CASE WHEN cancel_wanted THEN now() END,
+        worker = NULL, lease_until = NULL,
+        attempt = CASE WHEN $5 THEN attempt ELSE attempt - 1 END,
+        started_at = CASE WHEN $5 OR attempt > 1 THEN started_at END,
+        deadline_at = CASE WHEN $5 OR attempt > 1 THEN deadline_at END,
+        retry_at = now() + $4::interval * (0.5 + random())
+        """,
+        after,
+        began,
+        returning="status",
+    )
+    return Status(status)
+
+
+async def _change_held(
+    pool: Pool, claim: Claim, change: str, *values: object, returning: str = "TRUE"
+) -> Any:
+    """Set ``change``, whose $4 and on are ``values``, where the claim holds its row; gives ``returning``.
+
+    Both are SQL of this module's. Raises LostLease where it does not.
+    """
+    found = await pool.fetchval(
+        f"""
         UPDATE deployments
-        SET status = CASE WHEN cancel_wanted THEN 'canceled' ELSE 'queued' END,
-            finished_at = CASE WHEN cancel_wanted THEN now() END,
-            worker = NULL, lease_until = NULL,
-            attempt = CASE WHEN $5 THEN attempt ELSE attempt - 1 END,
-            started_at = CASE WHEN $5 OR attempt > 1 THEN started_at END,
-            deadline_at = CASE WHEN $5 OR attempt > 1 THEN deadline_at END,
-            retry_at = now() + $4::interval * (0.5 + random())
+        SET {change}
         WHERE id = $1
           AND attempt = $2
           AND worker = $3
           AND status = 'building'
-        RETURNING status
-        """,
+        RETURNING {returning}
+        """,  # noqa: S608
         claim.deployment_id,
         claim.attempt,
         claim.worker,
-        after,
-        began,
+        *values,
     )
-    if status is None:
+    if found is None:
         raise LostLease
-    return Status(status)
+    return found
