@@ -131,12 +131,12 @@ async def _node_on_path() -> Node | None:
         return None
     state = Path(program).stat()
     identity = program, state.st_ino, state.st_mtime_ns
-    if identity not in _node_reports:
-        # PATH may hold a version manager's shim: only node itself knows where it lies.
-        _node_reports[identity] = await _output(program, "-e", _NODE_REPORT) or ""
-    version, _, path = _node_reports[identity].partition(" ")
+    # PATH may hold a version manager's shim: only node itself knows where it lies.
+    report = _node_reports.get(identity) or await _output(program, "-e", _NODE_REPORT) or ""
+    version, _, path = report.partition(" ")
     if not re.fullmatch(r"\d+\.\d+\.\d+\S*", version, re.ASCII):
         return None
+    _node_reports[identity] = report
     prefix = Path(path).resolve().parent.parent
     return Node(version, None if prefix.is_relative_to("/usr") else prefix)
 

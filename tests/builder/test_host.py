@@ -43,3 +43,12 @@ async def test_node_is_asked_once_and_after_an_upgrade_again(on_path: Path) -> N
     install(on_path, "99.0.0")
     assert (await find_nodes())[0].version == "99.0.0"
     assert asked.read_text() == "xx"
+
+
+async def test_a_node_that_failed_is_asked_again(on_path: Path) -> None:
+    """A shim without its version yet, or a machine short of memory for a moment."""
+    on_path.write_text('#!/bin/sh\n. "$0.version"\n')
+    on_path.chmod(0o755)
+    assert len(await find_nodes()) == 1
+    (on_path.parent / "node.version").write_text("printf '98.0.0 /opt/manager/98.0.0/bin/node'\n")
+    assert [node.version for node in await find_nodes()][0] == "98.0.0"
