@@ -11,11 +11,10 @@ from redis.exceptions import RedisError
 from scalemesh import errors
 from scalemesh.artifacts.store import StoreUnavailable
 from scalemesh.db.pool import UNAVAILABLE
-from scalemesh.web import pages
+from scalemesh.web import pages, sessions
 from scalemesh.web.answers import REQUEST_ID, wants_page
 from scalemesh.web.body import form_values, is_form
 from scalemesh.web.routes import form_page
-from scalemesh.web.sessions import safe_next
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ _CLOSING = frozenset({400, 408, 413})
 @web.middleware
 async def tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        return await handler(request)
+        return await _handle(request, handler)
     except errors.ScaleMeshError as error:
         return await _tell_known(request, error)
     except web.HTTPException as error:
@@ -64,6 +63,16 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         logger.exception("%s %s failed; request %s", request.method, request.path, request[REQUEST_ID])
         message = "Something broke on this server. It has been written down; please try again."
         return await _tell(request, 500, "internal_error", message)
+
+
+async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        # Nobody has asked who this is, and the page that tells it must not look logged out.
+        if wants_page(request):
+            await sessions.fetch_user(request)
+        raise
 
 
 async def _tell_known(request: web.Request, error: errors.ScaleMeshError) -> web.StreamResponse:
@@ -86,7 +95,7 @@ async def _tell_known(request: web.Request, error: errors.ScaleMeshError) -> web
 def _page_before(request: web.Request) -> str:
     """The page whose form was posted, for coming back to it."""
     referer = urlsplit(request.headers.get("Referer", ""))
-    return safe_next(referer.path) if referer.netloc == request.host else "/"
+    return sessions.safe_next(referer.path) if referer.netloc == request.host else "/"
 
 
 async def _form_again(

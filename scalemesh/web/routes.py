@@ -47,6 +47,8 @@ ROUTES = (
     Route("GET", "/login", pages.login),
     Route("GET", "/signup", pages.signup),
     Route("GET", "/account", pages.account),
+    # Where cutting a project's address leads.
+    Route("GET", "/projects", pages.projects),
     Route("GET", "/projects/new", pages.project_new),
     Route("GET", "/projects/{projectID}", pages.project),
     Route("GET", "/projects/{projectID}/settings", pages.project_settings),

@@ -51,4 +51,4 @@ async def test_a_node_that_failed_is_asked_again(on_path: Path) -> None:
     on_path.chmod(0o755)
     assert len(await find_nodes()) == 1
     (on_path.parent / "node.version").write_text("printf '98.0.0 /opt/manager/98.0.0/bin/node'\n")
-    assert [node.version for node in await find_nodes()][0] == "98.0.0"
+    assert (await find_nodes())[0].version == "98.0.0"

@@ -14,7 +14,8 @@ async def test_the_start_page_is_for_visitors_and_the_list_for_users(visitor: Cl
     assert landing.status == 200
     assert "/signup" in landing.text
     await visitor.sign_up()
-    assert "No project yet" in (await visitor.get("/", headers=HTML)).text
+    for path in ("/", "/projects"):
+        assert "No project yet" in (await visitor.get(path, headers=HTML)).text
 
 
 @pytest.mark.parametrize("path", ["/projects/new", "/account", "/projects/abc", "/deployments/abc"])
@@ -114,3 +115,10 @@ async def test_an_unknown_address_is_told_to_a_person_and_to_a_program(visitor: 
     assert (program.status, program.json["code"]) == (404, "not_found")
     wrong = await visitor.request("PUT", "/deploy", headers={"Origin": visitor.origin})
     assert (wrong.status, wrong.json["code"], wrong.headers["Allow"]) == (405, "method_not_allowed", "POST")
+
+
+async def test_an_unknown_address_does_not_look_logged_out(user: Client) -> None:
+    response = await user.get("/projects/new/typo", headers=HTML)
+    assert response.status == 404
+    assert "Log out" in response.text
+    assert "Go to your projects" in response.text
