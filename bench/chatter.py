@@ -4,8 +4,10 @@ Ends when its standard input does.
 """
 
 import asyncio
+import os
 import sys
 
+from builder.__main__ import NICENESS
 from builder.live import RedisLive
 from builder.log import Line, Phase, Stream
 
@@ -39,4 +41,5 @@ async def _main(url: str, count: int) -> None:
 
 
 if __name__ == "__main__":
+    os.nice(NICENESS)
     asyncio.run(_main(sys.argv[1], int(sys.argv[2])))

@@ -16,8 +16,12 @@ from builder.errors import ContractError, ExitStatus
 from builder.selftest import check_sandbox
 from builder.standby import await_variables, show_deployment
 
+NICENESS = 10
+"""Of the builder and all it runs: a server may answer visitors on the same machine."""
+
 
 def main() -> ExitStatus:
+    os.nice(NICENESS)
     logging.basicConfig(level=logging.INFO, format="builder: %(message)s", stream=sys.stderr)
     if sys.argv[1:] == ["--check-sandbox"]:
         return asyncio.run(check_sandbox())

@@ -23,6 +23,7 @@ from scalemesh.reachable import CannotReach, migrate_database
 from scalemesh.settings import Settings, SettingsError, load_settings
 from scalemesh.settings_page import settings_page
 from scalemesh.siblings import COMMAND, First, keep_siblings, meet_first
+from scalemesh.turns import take_short_turns
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,6 +126,7 @@ class _Stop:
     async def asked(self) -> None:
         """Waits, while the server serves, until it is to finish."""
         self._serving = True
+        take_short_turns()
         # What is there by now stays: the collector need not look through it in the middle of an answer.
         gc.freeze()
         gc.enable()
