@@ -47,6 +47,8 @@ ONE_BY_ONE = 200
 COLD_CONNECTIONS = (16, CONNECTIONS)
 AT_ONCE = 1_000
 """Cold files asked for by so many connections, for how many come in a second; others in each round."""
+SETTLE_S = 4
+"""Until ours has written to its disk cache what it fetched, for which it waits until nobody asks for more."""
 TAIL_REQUESTS = 3_000
 PROJECTS = 100_000
 LOOKUPS = 300
@@ -228,12 +230,16 @@ async def _from_s3(table: Table, ours: Peer, peers: Peers, bucket: Bucket, files
     for peer in (ours, *proxies):
         one_by_one = [ask(name, peer) for name in names[:ONE_BY_ONE]]
         await table.add("cold, one by one", peer, Load(peer.port, one_by_one, 1, 15, once=True))
+        if peer is ours:
+            await asyncio.sleep(SETTLE_S)
     begins = range(ONE_BY_ONE, len(names), AT_ONCE)
     for begin, connections in zip(begins, COLD_CONNECTIONS * ROUNDS, strict=True):
         for peer in (ours, *proxies):
             at_once = [ask(name, peer) for name in names[begin : begin + AT_ONCE]]
             load = Load(peer.port, at_once, connections, 15, once=True)
             await table.add(f"cold, {connections} at once", peer, load)
+            if peer is ours:
+                await asyncio.sleep(SETTLE_S)
     for _ in range(ROUNDS):
         for peer in (ours, *proxies):
             if peer is not ours:
