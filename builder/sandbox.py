@@ -19,6 +19,8 @@ FILE_BYTES = 4 * 1024**3
 """Of one file that a build writes. Its site's files are far smaller; its caches are not."""
 
 OPEN_FILES = 8192
+NICENESS = 5
+"""The server answers visitors on the same machine."""
 
 SHM_BYTES = 256 * 1024**2
 """Shared memory counts as no process's own, so the memory watch would not see it."""
@@ -106,7 +108,7 @@ def unsandboxed(sandbox: Sandbox, *, env_file: Path, cwd: PurePosixPath, command
 
 
 def _limited(sandbox: Sandbox) -> list[str]:
-    argv = []
+    argv = ["nice", "-n", str(NICENESS)]
     if sandbox.tools.prlimit:
         argv += [sandbox.tools.prlimit, f"--nproc={sandbox.processes}", f"--fsize={FILE_BYTES}"]
         argv += ["--core=0", f"--nofile={OPEN_FILES}", "--"]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
@@ -69,9 +70,10 @@ async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException:
-        # Nobody has asked who this is, and the page that tells it must not look logged out.
+        # The page that tells it must not look logged out; but without a database it is told all the same.
         if wants_page(request):
-            await sessions.fetch_user(request)
+            with suppress(*_AWAY):
+                await sessions.fetch_user(request)
         raise
 
 

@@ -10,6 +10,9 @@ MOUNTS = (
     Mount("--ro-bind", "/venv/node", "/opt/node"),
 )
 LIMITS = [
+    "nice",
+    "-n",
+    "5",
     "/usr/bin/prlimit",
     "--nproc=512",
     "--fsize=4294967296",
@@ -134,6 +137,9 @@ def test_a_machine_without_these_tools_runs_the_command_plainly() -> None:
         command="make",
     )
     assert argv == [
+        "nice",
+        "-n",
+        "5",
         "sh",
         "-c",
         '{ echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null; . "$2" && cd "$3" && exec sh -c "$1"',
