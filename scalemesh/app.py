@@ -150,8 +150,8 @@ def init_app(
             front.name_request,
             front.control_headers(settings),
             tell_errors,
-            front.refuse_foreign_writes,
             aiohttp_session.session_middleware(cookie_storage(settings, resources.session_key)),
+            front.refuse_foreign_writes,
         ],
     )
     app[SERVICES] = Services(

@@ -122,3 +122,10 @@ async def test_an_unknown_address_does_not_look_logged_out(user: Client) -> None
     assert response.status == 404
     assert "Log out" in response.text
     assert "Go to your projects" in response.text
+
+
+async def test_a_form_that_comes_from_another_site_is_refused_with_a_page(user: Client) -> None:
+    headers = {**HTML, "Origin": "http://elsewhere.example"}
+    answer = await user.request("POST", "/project", data={"name": "Foreign"}, headers=headers)
+    assert answer.status == 403
+    assert "from another site" in answer.text
