@@ -49,7 +49,7 @@ _CLOSING = frozenset({400, 408, 413})
 @web.middleware
 async def tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        return await _handle(request, handler)
+        return await handler(request)
     except errors.ScaleMeshError as error:
         return await _tell_known(request, error)
     except web.HTTPException as error:
@@ -64,17 +64,6 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         logger.exception("%s %s failed; request %s", request.method, request.path, request[REQUEST_ID])
         message = "Something broke on this server. It has been written down; please try again."
         return await _tell(request, 500, "internal_error", message)
-
-
-async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except web.HTTPException:
-        # The page that tells it must not look logged out; but without a database it is told all the same.
-        if wants_page(request):
-            with suppress(*_AWAY):
-                await sessions.fetch_user(request)
-        raise
 
 
 async def _tell_known(request: web.Request, error: errors.ScaleMeshError) -> web.StreamResponse:
@@ -140,6 +129,10 @@ async def _tell(
     fields: Mapping[str, str] | None = None,
 ) -> web.Response:
     if wants_page(request):
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            # It must not look logged out; but without a database it is told all the same.
+            with suppress(*_AWAY):
+                await sessions.fetch_user(request)
         title = HTTPStatus(status).phrase
         return await pages.error(request, status=status, title=title, message=message, headers=headers or {})
     shape: dict[str, object] = {"error": message, "code": code, "requestID": request[REQUEST_ID]}

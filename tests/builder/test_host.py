@@ -46,7 +46,7 @@ async def test_node_is_asked_once_and_after_an_upgrade_again(on_path: Path) -> N
 
 
 async def test_a_node_that_failed_is_asked_again(on_path: Path) -> None:
-    """A shim without its version yet, or a machine short of memory for a moment."""
+    """A shim whose version is yet to be installed."""
     on_path.write_text('#!/bin/sh\n. "$0.version"\n')
     on_path.chmod(0o755)
     assert len(await find_nodes()) == 1
