@@ -11,6 +11,7 @@ import os
 import sys
 from datetime import UTC, datetime
 
+from builder.apart import leave_terminal
 from builder.build import run_build
 from builder.contract import read_contract
 from builder.errors import ContractError, ExitStatus
@@ -22,6 +23,7 @@ NICENESS = 10
 
 
 def main() -> ExitStatus:
+    leave_terminal()
     # Where a sandbox forbids it, the build goes on: that is no failure of the user's.
     with contextlib.suppress(OSError):
         os.nice(NICENESS)

@@ -152,7 +152,7 @@ async def _contained(
             stdin=stdin,
             stdout=stdout,
             stderr=DEVNULL,
-            start_new_session=True,
+            process_group=0,
         )
     finally:
         for descriptor in (stdin, stdout):

@@ -106,7 +106,7 @@ async def require_size(git: Git, repo: Path, revision: str) -> int:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
+        process_group=0,
     )
     assert process.stdout is not None
     files = size = submodules = 0

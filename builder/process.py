@@ -64,7 +64,7 @@ async def run_process(
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out_fd,
                 stderr=err_fd,
-                start_new_session=True,
+                process_group=0,
             )
         finally:
             os.close(out_fd)

@@ -135,33 +135,13 @@ class Runner:
 def kill_tree(process: Process, mode: SandboxMode) -> None:
     """Ends ``process`` and all that it started, at once.
 
-    Under bubblewrap the kernel does it: the sandbox's first process dies with bubblewrap, and a pid
-    namespace dies with its first process. Without it, whatever left the session was adopted by us.
+    Under bubblewrap the kernel does it: the sandbox's first process is in bubblewrap's group, and a pid
+    namespace dies with its first process. Without it, whatever left the group was adopted by us.
     """
-    if mode is SandboxMode.BWRAP and process.returncode is None:
-        _kill_first_process(process)
-    # The whole group: what the kernel was about to fork as it was looked at is in it too.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     if mode is SandboxMode.NONE:
         _kill_descendants()
-
-
-def _kill_first_process(bwrap: Process) -> None:
-    """Of the sandbox. In its first milliseconds it does not yet die with bubblewrap, but waits for it.
-
-    It leaves bubblewrap's process group after that wait, so one that is forked too late to be found here
-    never does, and ends with the group.
-    """
-    import psutil
-
-    with suppress(psutil.NoSuchProcess):
-        outside = psutil.Process(bwrap.pid)
-        # So that it starts nothing between the look and its own end.
-        outside.suspend()
-        for child in outside.children():
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
 
 
 def _kill_descendants() -> None:

@@ -84,7 +84,7 @@ def sandboxed(sandbox: Sandbox, *, env_file: Path, cwd: PurePosixPath, command: 
     if sandbox.uid is None:
         argv += ["--unshare-user", "--uid", str(INSIDE_UID), "--gid", str(INSIDE_UID)]
     argv += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    argv += ["--hostname", "build", "--die-with-parent", "--new-session"]
+    argv += ["--hostname", "build", "--die-with-parent"]
     argv += ["--chdir", str(cwd), "--"]
     return argv + _limited(sandbox) + ["sh", "-c", _ENTER, "sh", command]
 

@@ -95,6 +95,7 @@ class Builder:
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
+            start_new_session=True,
         )
 
     async def finish(self, process: Process) -> Built:

@@ -82,7 +82,6 @@ NAMESPACES = [
     "--hostname",
     "build",
     "--die-with-parent",
-    "--new-session",
     "--chdir",
     "/workspace/repo/app",
     "--",
