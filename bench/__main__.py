@@ -1,18 +1,18 @@
 """``make bench``, ``bench-builds`` and ``bench-logs``: every figure with the bound it is held to.
 
-``python -m bench NAME`` measures one part: start (a first deploy), away, sites, hot, promotion, builds
-or logs.
+``python -m bench NAME`` measures one part: start (a first deploy), away, sites, beside, hot, promotion,
+builds or logs.
 """
 
 import asyncio
 import sys
 
-from bench import away, builds, first_deploy, hot, logs, promotion, sites
+from bench import away, beside, builds, first_deploy, hot, logs, promotion, sites
 from bench.figures import Figure
 
 
 async def _start_and_sites() -> list[Figure]:
-    return [*await first_deploy.measure(), *await sites.measure()]
+    return [*await first_deploy.measure(), *await sites.measure(), *await beside.measure()]
 
 
 _MEASURES = {
@@ -20,6 +20,7 @@ _MEASURES = {
     "start": first_deploy.measure,
     "away": away.measure,
     "sites": sites.measure,
+    "beside": beside.measure,
     "hot": hot.measure,
     "promotion": promotion.measure,
     "builds": builds.measure,

@@ -69,7 +69,11 @@ async def server(data_dir: Path, **settings: str) -> AsyncIterator[tuple[float, 
     }
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(_ROOT / "scalemesh.py"), env=environment, stdout=asyncio.subprocess.DEVNULL
+        sys.executable,
+        str(_ROOT / "scalemesh.py"),
+        env=environment,
+        stdout=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:

@@ -9,7 +9,6 @@ import random
 import sys
 import tempfile
 import time
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -52,7 +51,6 @@ SETTLE_S = 4
 TAIL_REQUESTS = 3_000
 PROJECTS = 100_000
 LOOKUPS = 300
-BUILDS = 20
 CACHE_MIB = 128
 RSS_MB = CACHE_MIB * 1.048576 + 150
 
@@ -175,7 +173,6 @@ async def _measure(root: Path, servers: EmbeddedServers, s3: S3Server) -> list[F
         await _from_memory(table, disk)
         await _long_tail(table, disk)
         figures += await _from_s3(table, ours_s3, peers, bucket, files)
-        figures += await _while_builds_log(ours, servers.redis_url)
         figures += await _many_connections(table, disk)
     print("| scenario | whose | requests/s | p50, ms | p99, ms | CPU s for 10,000 | RSS, MB |")
     print("|---|---|---|---|---|---|---|")
@@ -288,34 +285,6 @@ async def _lookup_s(pool: Pool, count: int) -> float:
         assert await fetch_production_route(pool, f"t{number * 7 % count}")
         took.append(time.perf_counter() - began)
     return median(took)
-
-
-async def _while_builds_log(ours: Peer, redis_url: str) -> list[Figure]:
-    """Visitors who take their time, so that the two figures are of the server and not of a full processor."""
-    load = Load(ours.port, [_get(corpus.SMALL)], 8, 2, pause_s=0.005)
-    quiet, busy = [], []
-    for _ in range(ROUNDS):
-        quiet.append((await run_load(load, ours.pid)).p99_ms)
-        async with _chatter(redis_url):
-            await asyncio.sleep(1)
-            busy.append((await run_load(load, ours.pid)).p99_ms)
-    return [
-        Figure("hot p99 in a quiet minute", median(quiet), None, "ms"),
-        Figure(f"hot p99 while {BUILDS} builds log", median(busy), 3 * median(quiet), "ms"),
-    ]
-
-
-@asynccontextmanager
-async def _chatter(redis_url: str) -> AsyncIterator[None]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.chatter", redis_url, str(BUILDS), stdin=PIPE, stdout=DEVNULL
-    )
-    try:
-        yield
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        await process.wait()
 
 
 async def _many_connections(table: Table, peers: Sequence[Peer]) -> list[Figure]:

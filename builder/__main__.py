@@ -5,28 +5,22 @@ builds nothing and says by its status whether the sandbox works here.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
 from datetime import UTC, datetime
 
-from builder.apart import leave_terminal
+from builder.apart import give_way, leave_terminal
 from builder.build import run_build
 from builder.contract import read_contract
 from builder.errors import ContractError, ExitStatus
 from builder.selftest import check_sandbox
 from builder.standby import await_variables, show_deployment
 
-NICENESS = 10
-"""Of the builder: a server may answer visitors on the same machine."""
-
 
 def main() -> ExitStatus:
     leave_terminal()
-    # Where a sandbox forbids it, the build goes on: that is no failure of the user's.
-    with contextlib.suppress(OSError):
-        os.nice(NICENESS)
+    give_way()
     logging.basicConfig(level=logging.INFO, format="builder: %(message)s", stream=sys.stderr)
     if sys.argv[1:] == ["--check-sandbox"]:
         return asyncio.run(check_sandbox())

@@ -36,7 +36,7 @@ MAX_BYTES = 2 * 1024**3
 SAVE_S = 120.0
 """The site is live by then, but the build still holds one of the places for running builds."""
 
-SAVE_NICENESS = 10
+SAVE_NICENESS = 5
 
 logger = logging.getLogger(__name__)
 

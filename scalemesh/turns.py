@@ -6,12 +6,9 @@ the processor by that. Before, it takes no notice.
 """
 
 import ctypes
-import logging
 import os
 import platform
 import sys
-
-logger = logging.getLogger(__name__)
 
 TURN_NS = 100_000
 """The shortest there is."""
@@ -40,10 +37,14 @@ class _Attributes(ctypes.Structure):
 def take_short_turns() -> None:
     """The calling thread does from here on, but nothing that it starts, where Linux knows such turns.
 
-    Somebody who was given a policy of their own by whoever started them keeps it.
+    Somebody who was given a policy of their own by whoever started them keeps it. What is started from here
+    begins at a niceness of 0 where that of the caller is below it. A sandbox may forbid the call: visitors
+    wait a little longer beside builds then, and that is all.
     """
+    if sys.platform != "linux" or sys.maxsize < 2**32:
+        return
     number = _SCHED_SETATTR.get(platform.machine())
-    if sys.platform != "linux" or number is None or os.sched_getscheduler(0) != os.SCHED_OTHER:
+    if number is None or os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK != os.SCHED_OTHER:
         return
     attributes = _Attributes(
         size=ctypes.sizeof(_Attributes),
@@ -52,7 +53,4 @@ def take_short_turns() -> None:
         nice=os.getpriority(os.PRIO_PROCESS, 0),
         runtime_ns=TURN_NS,
     )
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(number, 0, ctypes.byref(attributes), 0) != 0:
-        # A sandbox may forbid it. Visitors wait a little longer beside builds, and that is all.
-        logger.info("No short turns here: %s", os.strerror(ctypes.get_errno()))
+    ctypes.CDLL(None).syscall(number, 0, ctypes.byref(attributes), 0)

@@ -1,19 +1,35 @@
-"""A builder has no terminal."""
+"""A builder lets others on its machine go first, and has no terminal."""
 
 import asyncio
 import os
+import re
 import shutil
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.builder.running import Builder
+from tests.parts.git import GitServer
 from tests.parts.server import eventually
 
 STANDBY = (sys.executable, "-m", "builder", "--standby")
+AT_ONCE = 4
+
+
+def group_niceness(pid: int) -> int:
+    """Of the session of ``pid``, which Linux weighs as one against the others."""
+    group = Path(f"/proc/{pid}/autogroup")
+    found = re.search(r"nice (-?\d+)$", group.read_text().strip()) if group.exists() else None
+    return int(found[1]) if found else pytest.skip("sessions are no groups here")
+
+
+def lowered(niceness: int) -> int:
+    return min(os.getpriority(os.PRIO_PROCESS, 0) + niceness, 19)
 
 
 @asynccontextmanager
@@ -30,6 +46,38 @@ async def started(
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+async def test_a_build_and_its_session_let_others_go_first(builder: Builder, git_server: GitServer) -> None:
+    script = "nice; cat /proc/self/autogroup; mkdir dist; echo hi > dist/index.html"
+    url = await git_server.make_repo("nice", {"build.sh": script})
+    built = await builder.run(url, BUILD_COMMAND="sh build.sh")
+    assert built.exit == 0, built.text
+    assert f"\n{lowered(15)}\n" in built.text
+    group_niceness(os.getpid())
+    assert re.search(r"^/autogroup-\d+ nice 19$", built.text, re.MULTILINE)
+
+
+async def test_those_that_start_together_all_do() -> None:
+    """Without privileges the kernel changes one session a tenth of a second."""
+    group_niceness(os.getpid())
+    drop = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--") if os.geteuid() == 0 else ()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(_until_its_session_is_lowered((*drop, *STANDBY)))
+
+
+async def _until_its_session_is_lowered(argv: Sequence[str]) -> None:
+    async with started(argv, start_new_session=True) as process:
+        await eventually(lambda: group_niceness(process.pid), lambda niceness: niceness == 19)
+
+
+async def test_the_session_of_whoever_starts_one_by_hand_stays_as_it_is() -> None:
+    before = group_niceness(os.getpid())
+    async with started(STANDBY) as process:
+        await process.communicate(b"")
+    assert process.returncode == 0
+    assert group_niceness(os.getpid()) == before
 
 
 @pytest.fixture

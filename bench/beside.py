@@ -1,0 +1,77 @@
+"""Visitors of a site while the same machine builds, by real builders with their sandboxes."""
+
+import tempfile
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
+
+import psutil
+
+from bench.figures import Figure
+from bench.first_deploy import server
+from bench.load import Load, get, run_load
+from tests.parts.git import GitServer
+from tests.parts.server import Client, eventually
+
+BUILDS = 20
+COMMAND = "python3 print.py"
+ROUNDS = 5
+SECONDS = 2.0
+
+PRINT = """\
+import sys, time
+number = 0
+end = time.monotonic() + 60
+while time.monotonic() < end:
+    for _ in range(50):
+        number += 1
+        print(f"transforming ({number}) node_modules/some-package/dist/esm/index-{number}.js")
+    sys.stdout.flush()
+    time.sleep(0.02)
+"""
+"""Up to 2,500 lines a second, until it is canceled."""
+
+
+async def measure() -> list[Figure]:
+    with tempfile.TemporaryDirectory() as directory:
+        repositories = Path(directory, "repositories")
+        repositories.mkdir()
+        many = {"BUILD_CONCURRENCY": str(BUILDS), "BUILDS_PER_USER": str(BUILDS)}
+        with GitServer.serve(repositories) as git:
+            async with server(Path(directory, "data"), **many) as (_, client, process):
+                await client.sign_up()
+                host = await _hot_site(client, git)
+                url = await git.make_repo("print", {"print.py": PRINT})
+                projects = [
+                    await client.project(url, name=f"print {number}", buildCommand=COMMAND)
+                    for number in range(BUILDS)
+                ]
+                # Visitors who take their time: the figures are of the server, not of a full processor.
+                load = Load(client.port, [get("/", host)], 8, SECONDS, pause_s=0.005)
+                quiet, busy = [], []
+                for _ in range(ROUNDS):
+                    quiet.append((await run_load(load, process.pid)).p99_ms)
+                    builds = [await client.deploy(project["projectID"]) for project in projects]
+                    await eventually(_count_printing, lambda count: count == BUILDS)
+                    busy.append((await run_load(load, process.pid)).p99_ms)
+                    for build in builds:
+                        await client.post(f"/api/deployments/{build}/cancel")
+                    for build in builds:
+                        assert (await client.ended(build))["status"] == "canceled", await client.log(build)
+    return [
+        Figure("hot p99 in a quiet minute", median(quiet), None, "ms"),
+        Figure(f"hot p99 while {BUILDS} builds log", median(busy), 3 * median(quiet), "ms"),
+    ]
+
+
+async def _hot_site(client: Client, git: GitServer) -> str:
+    """Its host; the page is in memory as soon as somebody has asked for it."""
+    url = await git.make_repo("hot", {"index.html": "<h1>Hello</h1>" * 70})
+    site = await client.project(url)
+    await client.ended(await client.deploy(site["projectID"]))
+    assert (await client.site(site["url"])).status == 200
+    return str(urlsplit(site["url"]).netloc)
+
+
+def _count_printing() -> int:
+    return sum(process.info["cmdline"] == COMMAND.split() for process in psutil.process_iter(["cmdline"]))
