@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import logging
 import re
 import shutil
 import sys
@@ -38,6 +39,7 @@ _PYTHON_REPORT = "import ensurepip, venv, platform; print(platform.python_versio
 
 _NODE_REPORT = "process.stdout.write(process.versions.node + ' ' + process.execPath)"
 
+logger = logging.getLogger(__name__)
 
 _node_reports: dict[tuple[str, int, int], str] = {}
 """Of a program, its inode and its time. Asking takes as long as a small clone: a standby asks before it."""
@@ -142,13 +144,17 @@ async def _node_on_path() -> Node | None:
 
 
 async def _output(*argv: str) -> str | None:
-    """What a program of this machine prints, or None where it fails."""
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    """What a program of this machine prints, or None where it fails or does not start."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError as error:
+        logger.warning("%s does not start: %s", argv[0], error.strerror)
+        return None
     output, _ = await process.communicate()
     return output.decode(errors="replace").strip() if process.returncode == 0 else None
 

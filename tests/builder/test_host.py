@@ -1,5 +1,6 @@
 """What a machine has: its Node.js, on PATH and of the wheel."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,11 @@ async def test_a_node_that_failed_is_asked_again(on_path: Path) -> None:
     assert len(await find_nodes()) == 1
     (on_path.parent / "node.version").write_text("printf '98.0.0 /opt/manager/98.0.0/bin/node'\n")
     assert (await find_nodes())[0].version == "98.0.0"
+
+
+def test_a_node_for_another_machine_is_none(on_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    on_path.write_bytes(b"\x7fELF of something else")
+    on_path.chmod(0o755)
+    # The loop that a builder runs on: the server's has the file read as a shell script.
+    assert len(asyncio.run(find_nodes())) == 1
+    assert f"{on_path} does not start: Exec format error" in caplog.text
