@@ -1,5 +1,6 @@
 """Visitors of a site while the same machine builds, by real builders with their sandboxes."""
 
+import asyncio
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -17,6 +18,8 @@ BUILDS = 20
 COMMAND = "python3 print.py"
 ROUNDS = 5
 SECONDS = 2.0
+SETTLE_S = 4
+"""Until what canceled builds leave is cleared away."""
 
 PRINT = """\
 import sys, time
@@ -50,6 +53,7 @@ async def measure() -> list[Figure]:
                 load = Load(client.port, [get("/", host)], 8, SECONDS, pause_s=0.005)
                 quiet, busy = [], []
                 for _ in range(ROUNDS):
+                    await asyncio.sleep(SETTLE_S)
                     quiet.append((await run_load(load, process.pid)).p99_ms)
                     builds = [await client.deploy(project["projectID"]) for project in projects]
                     await eventually(_count_printing, lambda count: count == BUILDS)
