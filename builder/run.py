@@ -91,8 +91,8 @@ class Runner:
 
     async def check(self) -> None:
         """Raises ``BuildError`` (``tool_missing``) where bubblewrap does not run on this machine."""
+        _adopt_orphans()
         if self.mode is SandboxMode.NONE:
-            _adopt_orphans()
             return
         if self.sandbox.tools.bwrap is not None:
             argv = self._argv("true", Phase.INSTALL, PurePosixPath("."), {"PATH": OUTER_ENV["PATH"]})
@@ -135,13 +135,33 @@ class Runner:
 def kill_tree(process: Process, mode: SandboxMode) -> None:
     """Ends ``process`` and all that it started, at once.
 
-    Under bubblewrap the kernel does it: the sandbox's first process is in bubblewrap's group, and a pid
-    namespace dies with its first process. Without it, whatever left the group was adopted by us.
+    Under bubblewrap the kernel does it: the sandbox's first process dies with bubblewrap, and a pid
+    namespace dies with its first process. Without it, whatever left the session was adopted by us.
     """
+    if mode is SandboxMode.BWRAP and process.returncode is None:
+        _kill_first_process(process)
+    # The whole group: what the kernel was about to fork as it was looked at is in it too.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     if mode is SandboxMode.NONE:
         _kill_descendants()
+
+
+def _kill_first_process(bwrap: Process) -> None:
+    """Of the sandbox. In its first milliseconds it does not yet die with bubblewrap, but waits for it.
+
+    It leaves bubblewrap's process group after that wait, so one that is forked too late to be found here
+    never does, and ends with the group.
+    """
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        outside = psutil.Process(bwrap.pid)
+        # So that it starts nothing between the look and its own end.
+        outside.suspend()
+        for child in outside.children():
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 def _kill_descendants() -> None:
@@ -173,7 +193,9 @@ def _status_of(process: "psutil.Process") -> str:
 
 
 def _adopt_orphans() -> None:
-    """On Linux a daemon that left its parent becomes ours instead of init's, and so can be found."""
+    """On Linux what lost its parent becomes ours instead of init's, and so can be found: a daemon without a
+    sandbox, and a sandbox's first process, which waits for ever where bubblewrap ended as it started.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

@@ -1,7 +1,10 @@
 """The launcher of this machine, with the real builder: whatever ends a build, nothing of it is left."""
 
+import asyncio
+import os
 import secrets
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -164,6 +167,24 @@ async def test_what_a_command_starts_while_its_builder_is_killed_ends_too(
     builder.suspend()
     await running.stop(canceled=True)
     assert processes_with(nap) == []
+
+
+async def test_a_sandbox_that_starts_while_its_builder_is_killed_ends_too(workspaces: Path) -> None:
+    """Its first process waits for bubblewrap, which may be gone."""
+    nap = f"sleep {secrets.randbelow(10**9) + 10**9}"
+    for number in range(12):
+        builder = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.builds.sandboxes", nap),
+            env={**os.environ, "TMPDIR": str(workspaces)},
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert builder.stdout is not None
+        assert await builder.stdout.readline() == b"ready\n"
+        await asyncio.sleep(number * 0.004)
+        process._kill_tree(psutil.Process(builder.pid))
+        await builder.wait()
+    await eventually(lambda: processes_with(nap), lambda found: not found, within_s=10)
 
 
 async def test_a_killed_builder_leaves_neither_process_nor_directory(stubborn: StartStubborn) -> None:
