@@ -10,7 +10,7 @@ import os
 import sys
 from datetime import UTC, datetime
 
-from builder.apart import give_way, leave_terminal
+from builder.apart import give_way
 from builder.build import run_build
 from builder.contract import read_contract
 from builder.errors import ContractError, ExitStatus
@@ -19,7 +19,6 @@ from builder.standby import await_variables, show_deployment
 
 
 def main() -> ExitStatus:
-    leave_terminal()
     give_way()
     logging.basicConfig(level=logging.INFO, format="builder: %(message)s", stream=sys.stderr)
     if sys.argv[1:] == ["--check-sandbox"]:

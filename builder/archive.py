@@ -152,7 +152,7 @@ async def _contained(
             stdin=stdin,
             stdout=stdout,
             stderr=DEVNULL,
-            process_group=0,
+            start_new_session=True,
         )
     finally:
         for descriptor in (stdin, stdout):

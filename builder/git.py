@@ -92,6 +92,7 @@ class Git:
             phase=Phase.CLONE,
             kill=_kill_group,
             quiet=True,
+            own_session=False,
         )
 
 

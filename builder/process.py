@@ -42,10 +42,12 @@ async def run_process(
     kill: Callable[[asyncio.subprocess.Process], None],
     started: Callable[[asyncio.subprocess.Process], None] | None = None,
     quiet: bool = False,
+    own_session: bool = True,
 ) -> Finished:
     """Runs ``argv`` to its end. ``kill`` is called however this ends, so nothing is left running.
 
-    ``quiet`` keeps the output out of the log; it is in ``tail`` still.
+    ``quiet`` keeps the output out of the log; it is in ``tail`` still. With ``own_session`` it cannot type
+    into the builder's terminal; without, it goes after others as the builder does. It leads a group in both.
     """
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     seqs: deque[int] = deque(maxlen=TAIL_LINES)
@@ -64,7 +66,8 @@ async def run_process(
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out_fd,
                 stderr=err_fd,
-                process_group=0,
+                start_new_session=own_session,
+                process_group=None if own_session else 0,
             )
         finally:
             os.close(out_fd)

@@ -237,7 +237,7 @@ async def _end(process: Process) -> None:
 
 
 def _kill_tree(builder: psutil.Process) -> None:
-    """The builder's commands have groups of their own, so a process group is not all of it.
+    """The builder's commands have sessions of their own, so a process group is not all of it.
 
     It is stopped before them and ends after them: so it starts nothing meanwhile, and what one of them forked
     after a look is still below it at the next, on Linux also where its parent is gone (``builder.run``).

@@ -1,16 +1,14 @@
-"""A builder lets others on its machine go first, and has no terminal."""
+"""A builder lets others on its machine go first."""
 
 import asyncio
 import os
 import re
-import shutil
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.builder.running import Builder
@@ -78,32 +76,3 @@ async def test_the_session_of_whoever_starts_one_by_hand_stays_as_it_is() -> Non
         await process.communicate(b"")
     assert process.returncode == 0
     assert group_niceness(os.getpid()) == before
-
-
-@pytest.fixture
-def terminal() -> Iterator[int]:
-    """The end that a program gets."""
-    ours, theirs = os.openpty()
-    yield theirs
-    os.close(theirs)
-    os.close(ours)
-
-
-@pytest.mark.parametrize("leads", [True, False], ids=["its session's first", "a shell's child"])
-async def test_it_leaves_the_terminal_that_it_was_started_from(terminal: int, *, leads: bool) -> None:
-    if shutil.which("setsid") is None:
-        pytest.skip("no setsid (util-linux) here")
-    argv = STANDBY if leads else ("sh", "-c", '"$@"; true', "sh", *STANDBY)
-    async with started(("setsid", "--ctty", *argv), terminal) as process:
-        [builder] = await eventually(lambda: builders_below(process.pid))
-        await eventually(lambda: builder.terminal() is None)
-        await asyncio.sleep(0.2)
-        assert builder.is_running()
-        assert builder.status() != psutil.STATUS_ZOMBIE
-
-
-def builders_below(pid: int) -> list[psutil.Process]:
-    top = psutil.Process(pid)
-    return [
-        process for process in (top, *top.children(recursive=True)) if tuple(process.cmdline()) == STANDBY
-    ]
