@@ -129,8 +129,12 @@ async def _go(
 
 
 async def _start(stack: AsyncExitStack, port: int, *command: str) -> asyncio.subprocess.Process:
+    # Linux may weigh sessions against each other: ours has one of its own too.
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        *command,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
     )
     stack.push_async_callback(process.wait)
     stack.callback(_end, process)

@@ -1,9 +1,12 @@
-"""Watches how much memory a command and all that it started use."""
+"""Watches a command and all that it started: how much memory they use, and that they let others go first."""
 
 import asyncio
+import os
 from asyncio.subprocess import Process
 from collections.abc import Callable
 from pathlib import Path
+
+from builder.apart import lower_session
 
 _OOM_COUNTS = (
     Path("/sys/fs/cgroup/memory.events"),
@@ -18,11 +21,12 @@ INTERVAL_S = 0.25
 async def watch_memory(process: Process, limit_bytes: int, kill: Callable[[Process], None]) -> int:
     """Calls ``kill`` when the tree of ``process`` holds more than ``limit_bytes``; returns what it held.
 
-    Runs until then or until it is cancelled.
+    Runs until then or until it is cancelled. Lowers the sessions of the tree (``builder.apart``).
     """
+    lowered: set[int] = set()
     while True:
         await asyncio.sleep(INTERVAL_S)
-        used_bytes = await asyncio.to_thread(_resident_bytes, process.pid)
+        used_bytes = await asyncio.to_thread(_look, process.pid, lowered)
         if used_bytes > limit_bytes:
             kill(process)
             return used_bytes
@@ -43,7 +47,8 @@ def oom_kills() -> int:
     return 0
 
 
-def _resident_bytes(pid: int) -> int:
+def _look(pid: int, lowered: set[int]) -> int:
+    """The bytes that the tree of ``pid`` holds. ``lowered`` are sessions that need not be lowered again."""
     import psutil
 
     total = 0
@@ -55,6 +60,9 @@ def _resident_bytes(pid: int) -> int:
     for member in tree:
         try:
             total += member.memory_info().rss
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            session = os.getsid(member.pid)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             continue
+        if session not in lowered and lower_session(member.pid):
+            lowered.add(session)
     return total

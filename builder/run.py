@@ -193,8 +193,10 @@ def _status_of(process: "psutil.Process") -> str:
 
 
 def _adopt_orphans() -> None:
-    """On Linux what lost its parent becomes ours instead of init's, and so can be found: a daemon without a
-    sandbox, and a sandbox's first process, which waits for ever where bubblewrap ended as it started.
+    """On Linux what lost its parent becomes ours instead of init's, and so can be found.
+
+    That is a daemon without a sandbox, and a sandbox's first process, which waits for ever where bubblewrap
+    ended as it started. One that ends after bubblewrap stays a zombie until we end.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -8,7 +8,6 @@ shared, because registries are on it: nothing without a password may listen on t
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from builder.apart import SESSION_NICENESS
 from builder.workspace import VIEW
 
 INSIDE_UID = 1000
@@ -26,13 +25,7 @@ NICENESS = 5
 SHM_BYTES = 256 * 1024**2
 """Shared memory counts as no process's own, so the memory watch would not see it."""
 
-_GIVE_WAY = (
-    "group=/proc/self/autogroup; tries=10; [ ! -w $group ] || "
-    f"until {{ echo {SESSION_NICENESS} >$group; }} 2>/dev/null || [ $((tries-=1)) = 0 ]; do sleep 0.1; done; "
-)
-"""In a session of its own. The kernel may allow one such change a tenth of a second on the whole machine."""
-
-_ENTER = _GIVE_WAY + f'. {ENV_FILE} && exec sh -c "$1"'
+_ENTER = f'. {ENV_FILE} && exec sh -c "$1"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +104,7 @@ def unsandboxed(sandbox: Sandbox, *, env_file: Path, cwd: PurePosixPath, command
     """``command`` as a plain child: another uid where the builder is root, and limits where there are any."""
     # Where a container's memory limit is reached, the kernel is to end the commands and not the builder.
     enter = '{ echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null; . "$2" && cd "$3" && exec sh -c "$1"'
-    return [*_limited(sandbox), "sh", "-c", _GIVE_WAY + enter, "sh", command, str(env_file), str(cwd)]
+    return [*_limited(sandbox), "sh", "-c", enter, "sh", command, str(env_file), str(cwd)]
 
 
 def _limited(sandbox: Sandbox) -> list[str]:

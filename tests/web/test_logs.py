@@ -18,6 +18,7 @@ from scalemesh.web import log_readers
 from tests.logs.build import Build, line, lines, long_line
 from tests.logs.deaf import connect, drain
 from tests.parts.git import GitServer
+from tests.parts.processes import command_line
 from tests.parts.server import PASSWORD, Answer, Client, Server, eventually
 from tests.web.readers import UPGRADE
 
@@ -305,7 +306,10 @@ async def test_a_build_whose_builder_is_killed_is_seen_live_as_it_is_kept(
         if "line 1" in texts and not killed:
             script = "echo line 1; echo line 2; mkdir dist; echo hi > dist/index.html"
             await git_server.commit("seen-killed", {"build.sh": script}, "For the next attempt")
-            killed.extend(each for each in psutil.Process().children() if _runs(each, word))
+            # A look in which a parent is reaped does not see its children.
+            killed.extend(
+                await eventually(lambda: [each for each in psutil.Process().children() if _runs(each, word)])
+            )
             killed[0].kill()
 
     seen = await _seen_as_kept(user, deployment_id, kill)
@@ -335,7 +339,7 @@ async def _seen_as_kept(
 
 def _runs(process: psutil.Process, word: str) -> bool:
     with suppress(psutil.NoSuchProcess):
-        return any(word in " ".join(each.cmdline()) for each in process.children(recursive=True))
+        return any(word in command_line(each) for each in process.children(recursive=True))
     return False
 
 
