@@ -31,12 +31,10 @@ def lowered(niceness: int) -> int:
 
 
 @asynccontextmanager
-async def started(
-    argv: Sequence[str], stdin: int = PIPE, start_new_session: bool = False
-) -> AsyncIterator[Process]:
+async def started(argv: Sequence[str], start_new_session: bool = False) -> AsyncIterator[Process]:
     """Killed at the end if it has not ended."""
     process = await asyncio.create_subprocess_exec(
-        *argv, stdin=stdin, stdout=DEVNULL, start_new_session=start_new_session
+        *argv, stdin=PIPE, stdout=DEVNULL, start_new_session=start_new_session
     )
     try:
         yield process
