@@ -42,26 +42,29 @@ async def measure() -> list[Figure]:
         many = {"BUILD_CONCURRENCY": str(BUILDS), "BUILDS_PER_USER": str(BUILDS)}
         with GitServer.serve(repositories) as git:
             async with server(Path(directory, "data"), **many) as (_, client, process):
-                await client.sign_up()
-                host = await _hot_site(client, git)
-                url = await git.make_repo("print", {"print.py": PRINT})
-                projects = [
-                    await client.project(url, name=f"print {number}", buildCommand=COMMAND)
-                    for number in range(BUILDS)
-                ]
-                # Visitors who take their time: the figures are of the server, not of a full processor.
-                load = Load(client.port, [get("/", host)], 8, SECONDS, pause_s=0.005)
-                quiet, busy = [], []
-                for _ in range(ROUNDS):
-                    await asyncio.sleep(SETTLE_S)
-                    quiet.append((await run_load(load, process.pid)).p99_ms)
-                    builds = [await client.deploy(project["projectID"]) for project in projects]
-                    await eventually(_count_printing, lambda count: count == BUILDS)
-                    busy.append((await run_load(load, process.pid)).p99_ms)
-                    for build in builds:
-                        await client.post(f"/api/deployments/{build}/cancel")
-                    for build in builds:
-                        assert (await client.ended(build))["status"] == "canceled", await client.log(build)
+                return await _by_turns(client, git, process.pid)
+
+
+async def _by_turns(client: Client, git: GitServer, server_pid: int) -> list[Figure]:
+    await client.sign_up()
+    host = await _hot_site(client, git)
+    url = await git.make_repo("print", {"print.py": PRINT})
+    projects = [
+        await client.project(url, name=f"print {number}", buildCommand=COMMAND) for number in range(BUILDS)
+    ]
+    # Visitors who take their time: the figures are of the server, not of a full processor.
+    load = Load(client.port, [get("/", host)], 8, SECONDS, pause_s=0.005)
+    quiet, busy = [], []
+    for _ in range(ROUNDS):
+        await asyncio.sleep(SETTLE_S)
+        quiet.append((await run_load(load, server_pid)).p99_ms)
+        builds = [await client.deploy(project["projectID"]) for project in projects]
+        await eventually(_count_printing, lambda count: count == BUILDS)
+        busy.append((await run_load(load, server_pid)).p99_ms)
+        for build in builds:
+            await client.post(f"/api/deployments/{build}/cancel")
+        for build in builds:
+            assert (await client.ended(build))["status"] == "canceled", await client.log(build)
     return [
         Figure("hot p99 in a quiet minute", median(quiet), None, "ms"),
         Figure(f"hot p99 while {BUILDS} builds log", median(busy), 3 * median(quiet), "ms"),

@@ -10,6 +10,7 @@ import psutil
 
 from bench.figures import Figure
 from bench.first_deploy import server
+from bench.load import cpu_s
 from scalemesh.embedded.data_dir import socket_dir
 from tests.parts.git import GitServer
 from tests.parts.server import Client
@@ -62,8 +63,7 @@ async def _cpu_s(server: psutil.Process) -> dict[str, float]:
 
 
 def _used_s(processes: list[psutil.Process]) -> float:
-    times = [process.cpu_times() for process in processes if process.is_running()]
-    return sum(each.user + each.system for each in times)
+    return sum(cpu_s(process.pid) for process in processes if process.is_running())
 
 
 async def _fill(data_dir: Path) -> None:

@@ -70,13 +70,13 @@ async def run_load(load: Load, server_pid: int) -> Outcome:
     generator.stdin.write(json.dumps(asdict(load)).encode())
     generator.stdin.close()
     await generator.stdout.readline()
-    before = _cpu_s(server_pid)
+    before = cpu_s(server_pid)
     output = await generator.stdout.read()
     assert await generator.wait() == 0
-    return Outcome(**json.loads(output), cpu_s=_cpu_s(server_pid) - before)
+    return Outcome(**json.loads(output), cpu_s=cpu_s(server_pid) - before)
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """What all threads of ``pid`` have used."""
     if sys.platform == "linux":
         # A process's clock has no name in Python. What psutil reads comes in steps of 10 ms.

@@ -20,6 +20,7 @@ from playwright.async_api import async_playwright
 
 from bench.figures import Figure
 from bench.first_deploy import server
+from bench.load import cpu_s
 from bench.printers import Printing
 from bench.watchers import Seen, Watch
 from scalemesh.artifacts import DirectoryStore
@@ -192,13 +193,12 @@ async def _watch(watch: Watch, server: psutil.Process, start: Any) -> Measured:
     watchers.stdin.close()
     assert await watchers.stdout.readline() == b"open\n"
     await asyncio.sleep(1)  # what opening them still does
-    before, began = server.cpu_times(), time.monotonic()
+    before, began = cpu_s(server.pid), time.monotonic()
     await start()
     seen = Seen(**json.loads(await watchers.stdout.readline()))
-    took_s, after = time.monotonic() - began, server.cpu_times()
+    took_s, used = time.monotonic() - began, cpu_s(server.pid) - before
     grown = server.memory_info().rss - rss
     await watchers.wait()
-    used = after.user + after.system - before.user - before.system
     return Measured(seen, used / took_s * 100, grown / 1e6)
 
 
