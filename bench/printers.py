@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import uvloop
 
 from builder.live import BATCH_WAIT_S
-from builder.log import Line, Phase, Stream
+from builder.log import Line, Origin, Phase, Stream
 
 # The builds take turns, so that their batches are spread over the time for which each of them waits.
 _TURNS = 10
@@ -36,6 +36,7 @@ async def _print(printing: Printing) -> None:
     reader, writer = await asyncio.open_unix_connection(unquote(url.path))
     writer.write(_command("AUTH", unquote(url.password or "")))
     listening = asyncio.create_task(_listen(reader))
+    origin = Origin("2030-01-31T12:00:00.000Z", Stream.STDOUT, Phase.BUILD)
     printed: list[str] = []
     sent = [0] * _TURNS
     began = time.monotonic()
@@ -45,7 +46,7 @@ async def _print(printing: Printing) -> None:
         due = min(printing.lines, int((time.monotonic() - began) * printing.lines_per_s))
         for seq in range(len(printed) + 1, due + 1):
             text = f"tick {time.time_ns() // 1_000_000} {seq}"
-            line = Line(seq, "2030-01-31T12:00:00.000Z", Stream.STDOUT, Phase.BUILD, text)
+            line = Line(seq, origin, text)
             printed.append(line.to_json())
         slot = turn % _TURNS
         if len(printed) > sent[slot]:

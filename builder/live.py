@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from builder.log import Line
@@ -28,9 +29,11 @@ logger = logging.getLogger(__name__)
 class StdoutLive:
     """For a build by hand: ``[phase] text``, a line each."""
 
-    def send(self, line: Line) -> None:
+    def send(self, lines: Sequence[Line]) -> None:
+        for line in lines:
+            print(f"[{line.origin.phase}] {line.text}")  # noqa: T201 - what this class is for
         # A pipe would hold lines back for as long as the build is silent.
-        print(f"[{line.phase}] {line.text}", flush=True)  # noqa: T201 - what this class is for
+        sys.stdout.flush()
 
     async def close(self, timeout_s: float, *, archived_attempt: int | None = None) -> None:
         sys.stdout.flush()
@@ -50,18 +53,17 @@ class RedisLive:
         self._stream = f"build-log:{deployment_id}"
         self._channel = f"logs:{project_id}"
         self._deployment_id = deployment_id
-        self._queue: deque[str] = deque()
-        self._last_seqs: deque[int] = deque()
+        self._queue: deque[tuple[int, str]] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._closing = False
         self._task = asyncio.create_task(self._run(), name="live log")
 
-    def send(self, line: Line) -> None:
-        shape = line.to_json()
-        self._queue.append(shape)
-        self._queued_bytes += len(shape)
-        self._last_seqs.append(line.seq)
+    def send(self, lines: Sequence[Line]) -> None:
+        for line in lines:
+            shape = line.to_json()
+            self._queue.append((line.seq, shape))
+            self._queued_bytes += len(shape)
         self._wake.set()
 
     async def close(self, timeout_s: float, *, archived_attempt: int | None = None) -> None:
@@ -105,10 +107,10 @@ class RedisLive:
     def _take_batch(self) -> tuple[list[str], int]:
         batch: list[str] = []
         size = last_seq = 0
-        while self._queue and (not batch or size + len(self._queue[0]) <= BATCH_BYTES):
-            size += len(self._queue[0])
-            batch.append(self._queue.popleft())
-            last_seq = self._last_seqs.popleft()
+        while self._queue and (not batch or size + len(self._queue[0][1]) <= BATCH_BYTES):
+            last_seq, shape = self._queue.popleft()
+            size += len(shape)
+            batch.append(shape)
         self._queued_bytes -= size
         return batch, last_seq
 

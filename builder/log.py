@@ -1,10 +1,11 @@
 """The build's log: every line numbered, sent live, and kept for the log object."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Protocol
 
 from builder.kept import KeptLines
@@ -35,14 +36,29 @@ class Stream(StrEnum):
     """The builder's own words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """``text`` is clean, masked and at most 8 KiB; ``time`` is RFC 3339 UTC with milliseconds."""
+_quoted = json.encoder.encode_basestring
 
-    seq: int
+
+@dataclass(frozen=True)
+class Origin:
+    """What lines that came together share; ``time`` is RFC 3339 UTC with milliseconds."""
+
     time: str
     stream: Stream
     phase: Phase
+
+    @cached_property
+    def members(self) -> str:
+        """Of a JSON object."""
+        return f'"time":"{self.time}","stream":"{self.stream}","phase":"{self.phase}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """``text`` is clean, masked and at most 8 KiB."""
+
+    seq: int
+    origin: Origin
     text: str
 
     @property
@@ -51,11 +67,7 @@ class Line:
 
     def to_json(self) -> str:
         """The object that goes to Redis. Built by hand: this runs for each line of ``yes``."""
-        text = json.dumps(self.text, ensure_ascii=False)
-        return (
-            f'{{"seq":{self.seq},"time":"{self.time}","stream":"{self.stream}",'
-            f'"phase":"{self.phase}","text":{text}}}'
-        )
+        return f'{{"seq":{self.seq},{self.origin.members},"text":{_quoted(self.text)}}}'
 
     def to_record(self) -> str:
         """The line of the log object."""
@@ -65,8 +77,8 @@ class Line:
 class LiveLog(Protocol):
     """Where lines go while the build runs. Being away must never hold up or fail a build."""
 
-    def send(self, line: Line) -> None:
-        """Takes the line over; returns at once."""
+    def send(self, lines: Sequence[Line]) -> None:
+        """Takes them over; returns at once."""
 
     async def close(self, timeout_s: float, *, archived_attempt: int | None = None) -> None:
         """Gives what was taken over ``timeout_s`` to arrive, then lets go of it.
@@ -112,29 +124,32 @@ class BuildLog:
 
     def write(self, phase: Phase, stream: Stream, texts: list[str]) -> list[int]:
         """Takes lines that a ``reader`` made; returns their numbers."""
-        seqs = []
-        time = _now() if texts else ""
+        if not texts:
+            return []
+        origin = Origin(_now(), stream, phase)
+        seqs: list[int] = []
+        live: list[Line] = []
         for text in texts:
-            line = Line(self._next_seq, time, stream, phase, text)
-            seqs.append(line.seq)
-            self._add(line)
+            seqs.append(self._next_seq)
+            self._add(origin, text, live)
             if self._kept.is_cut and not self._waits:
-                self._add(Line(self._next_seq, time, Stream.SYSTEM, phase, WAITS))
+                self._add(replace(origin, stream=Stream.SYSTEM), WAITS, live)
                 self._waits = True
+        self._send(live)
         return seqs
 
-    def _add(self, line: Line) -> None:
+    def _add(self, origin: Origin, text: str, live: list[Line]) -> None:
+        """Keeps one more line, and appends it to ``live`` where it is to go out now."""
+        line = Line(self._next_seq, origin, text)
         self._next_seq += 1
         self._kept.add(line)
         if not self._waits:
-            self._send(line)
+            live.append(line)
 
     def finish(self) -> None:
         """Sends the kept lines that were held back. Nothing may be written after it."""
         if self._kept.is_cut:
-            for line in self.lines():
-                if line.seq > self._last_live_seq:
-                    self._send(line)
+            self._send([line for line in self.lines() if line.seq > self._last_live_seq])
 
     def lines(self) -> Iterator[Line]:
         """The log as it is kept, in order; where it was cut, a marker has the last dropped line's seq."""
@@ -142,12 +157,13 @@ class BuildLog:
         tail = self._kept.tail
         if self._kept.is_cut:
             first = tail[0]
-            yield Line(first.seq - 1, first.time, Stream.SYSTEM, first.phase, self._kept.marker())
+            yield Line(first.seq - 1, replace(first.origin, stream=Stream.SYSTEM), self._kept.marker())
         yield from tail
 
-    def _send(self, line: Line) -> None:
-        self._live.send(line)
-        self._last_live_seq = line.seq
+    def _send(self, lines: Sequence[Line]) -> None:
+        if lines:
+            self._live.send(lines)
+            self._last_live_seq = lines[-1].seq
 
 
 def _now() -> str:

@@ -35,6 +35,8 @@ _BROKEN_SGR_END = re.compile(r"\x1b(?:\[[0-9;:]*)?\Z")
 
 def clean(text: str) -> str:
     """``text`` of one line without controls other than tab and SGR colours. Linear in its length."""
+    if text.isprintable():
+        return text
     text = _CONTROLS.sub(lambda match: _normal(match[1]) if match[1] else "", text)
     return _SURROGATES.sub("\ufffd", text)
 
@@ -106,8 +108,11 @@ class LineReader:
         *ends, rest = data.split(b"\n")
         lines = []
         for piece in ends:
-            self._append(piece)
-            lines.append(self._take())
+            if self._open or b"\r" in piece:
+                self._append(piece)
+                lines.append(self._take())
+            else:
+                lines.append(self._text(piece[: self._limit], len(piece) > self._limit))
         if rest and not self._open:
             self._shown, self._shown_at = "", self._now()
         self._append(rest)

@@ -1,8 +1,9 @@
 import itertools
 import json
+from collections.abc import Sequence
 
 from builder.kept import HEAD_BYTES, HEAD_LINES, TAIL_BYTES, TAIL_LINES
-from builder.log import WAITS, BuildLog, Line, Phase, Stream
+from builder.log import WAITS, BuildLog, Line, Origin, Phase, Stream
 
 
 class Collected:
@@ -11,8 +12,8 @@ class Collected:
     def __init__(self) -> None:
         self.lines: list[Line] = []
 
-    def send(self, line: Line) -> None:
-        self.lines.append(line)
+    def send(self, lines: Sequence[Line]) -> None:
+        self.lines += lines
 
     async def close(self, timeout_s: float, *, archived_attempt: int | None = None) -> None:
         pass
@@ -32,7 +33,7 @@ def test_lines_are_numbered_and_sent() -> None:
     log.say(Phase.CLONE, "a secret\x1b[2J")
     write(log, 2, "b")
     log.finish()
-    assert [(line.seq, line.stream, line.phase, line.text) for line in live.lines] == [
+    assert [(line.seq, line.origin.stream, line.origin.phase, line.text) for line in live.lines] == [
         (7, "system", "clone", "a ***"),
         (8, "stdout", "build", "b"),
         (9, "stdout", "build", "b"),
@@ -41,7 +42,7 @@ def test_lines_are_numbered_and_sent() -> None:
 
 
 def test_a_line_is_json_of_the_contract() -> None:
-    line = Line(3, "2030-01-31T12:00:00.000Z", Stream.STDERR, Phase.INSTALL, 'q"\\\t\x1b[1mé')
+    line = Line(3, Origin("2030-01-31T12:00:00.000Z", Stream.STDERR, Phase.INSTALL), 'q"\\\t\x1b[1mé')
     assert json.loads(line.to_json()) == {
         "seq": 3,
         "time": "2030-01-31T12:00:00.000Z",

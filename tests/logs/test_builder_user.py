@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as NotAdmitted
 from redis.exceptions import NoPermissionError
 
 from builder.live import RedisLive
-from builder.log import Line, Phase, Stream
+from builder.log import Line, Origin, Phase, Stream
 from scalemesh import keys
 from scalemesh.logs.stream import read_lines
 from scalemesh.logs.writers import LogWriters
@@ -63,7 +63,7 @@ async def test_a_builder_writes_its_log_with_it(redis_url: str, any_url: str) ->
     live = RedisLive(any_url, PROJECT, DEPLOYMENT)
     async with Redis.from_url(redis_url) as redis, redis.pubsub() as listening:
         await listening.subscribe(keys.log_channel(PROJECT))
-        live.send(Line(1, "t", Stream.STDOUT, Phase.BUILD, "one"))
+        live.send([Line(1, Origin("t", Stream.STDOUT, Phase.BUILD), "one")])
         await live.close(60, archived_attempt=1)
         [line] = await read_lines(redis, DEPLOYMENT, 0)
         assert line.text == "one"

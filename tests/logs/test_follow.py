@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from builder.live import RedisLive
-from builder.log import Line, Phase, Stream
+from builder.log import Line, Origin, Phase, Stream
 from scalemesh import keys
 from scalemesh.artifacts.store import ArtifactStore, StoreUnavailable
 from scalemesh.db import projects, sessions
@@ -31,6 +31,8 @@ from scalemesh.model import Status
 from tests.logs.build import Build, batch_of, line, lines
 from tests.logs.conftest import LISTENING, OwnValkey, Room, kill_clients
 from tests.parts.server import eventually
+
+ORIGIN = Origin("2026-01-02T03:04:05.678Z", Stream.STDOUT, Phase.BUILD)
 
 
 def seqs(events: Sequence[Event]) -> list[int]:
@@ -316,7 +318,7 @@ async def test_every_reader_gets_every_line_once_while_it_and_the_subscription_a
     async def write() -> None:
         # Faster than one turn of the loop a line, in bursts of all sizes, as programs print.
         for seq in range(2, LAST + 1):
-            live.send(Line(seq, "2026-01-02T03:04:05.678Z", Stream.STDOUT, Phase.BUILD, f"line {seq}"))
+            live.send([Line(seq, ORIGIN, f"line {seq}")])
             if seq % 100 == 0:
                 await asyncio.sleep(0.003)
         await live.close(60)
@@ -343,7 +345,7 @@ async def test_a_restart_of_redis_loses_no_line(own_valkey: OwnValkey, room: Roo
             seen: list[int] = []
             for last in (100, 200, 300):
                 for seq in range(last - 99, last + 1):
-                    live.send(Line(seq, "2026-01-02T03:04:05.678Z", Stream.STDOUT, Phase.BUILD, "x"))
+                    live.send([Line(seq, ORIGIN, "x")])
                 # Some of it before the restart, the rest after it.
                 seen += await take(early, last - 50 - len(seen))
                 await own_valkey.stop()

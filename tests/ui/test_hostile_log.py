@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from builder.kept import HEAD_LINES, TAIL_LINES, KeptLines
-from builder.log import Line, Phase, Stream
+from builder.log import Line, Origin, Phase, Stream
 from tests.logs.build import Build
 from tests.ui.frames import end, gap, line, lines, numbered, saying
 
@@ -48,8 +48,9 @@ async def test_a_log_over_its_limits_has_one_marker_its_last_lines_and_its_end(
 ) -> None:
     """As `yes`, a line of 100 MB and a million empty lines end up, in the builder's own words."""
     kept, total = KeptLines(), HEAD_LINES + TAIL_LINES + 5
+    origin = Origin("2026-01-01T00:00:00.000Z", Stream.STDOUT, Phase.BUILD)
     for seq in range(1, total + 1):
-        kept.add(Line(seq, "2026-01-01T00:00:00.000Z", Stream.STDOUT, Phase.BUILD, ""))
+        kept.add(Line(seq, origin, ""))
     cut = total - TAIL_LINES
     await saying(
         console,
