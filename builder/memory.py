@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from builder.apart import lower_session
+from builder.contract import GIB
 
 _OOM_COUNTS = (
     Path("/sys/fs/cgroup/memory.events"),
@@ -14,8 +15,16 @@ _OOM_COUNTS = (
 )
 """Of control groups' version 2 and 1."""
 
-INTERVAL_S = 0.25
-"""A build can take about a gigabyte in that time; the limit leaves the machine that much."""
+GROWTH_BYTES_PER_S = 4 * GIB
+"""A build can take about that much. A look reads of each process of the machine, so there is none before the
+limit could be reached.
+"""
+
+SHORTEST_S = 0.25
+"""Between two looks: the limit leaves the machine what a build takes in that time."""
+
+LONGEST_S = 1.0
+"""What a command starts is as nice as the command soon."""
 
 
 async def watch_memory(process: Process, limit_bytes: int, kill: Callable[[Process], None]) -> int:
@@ -24,12 +33,14 @@ async def watch_memory(process: Process, limit_bytes: int, kill: Callable[[Proce
     Runs until then or until it is cancelled. Lowers the sessions of the tree (``builder.apart``).
     """
     lowered: set[int] = set()
+    next_look_s = SHORTEST_S
     while True:
-        await asyncio.sleep(INTERVAL_S)
+        await asyncio.sleep(next_look_s)
         used_bytes = await asyncio.to_thread(_look, process.pid, lowered)
         if used_bytes > limit_bytes:
             kill(process)
             return used_bytes
+        next_look_s = min(max((limit_bytes - used_bytes) / GROWTH_BYTES_PER_S, SHORTEST_S), LONGEST_S)
 
 
 def oom_kills() -> int:
