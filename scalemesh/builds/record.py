@@ -18,7 +18,9 @@ from scalemesh.logs.archive import (
     ArchiveDamaged,
     BuildLog,
     BuildResult,
+    LogEnds,
     fetch_build_log,
+    fetch_log_ends,
     write_whole_build_log,
 )
 from scalemesh.model import LogLine
@@ -55,11 +57,11 @@ class Records:
     async def fetch_result(self, claim: Claim) -> BuildResult | None:
         """What the attempt's builder says became of it, if it came to that. Raises StoreUnavailable."""
         try:
-            log = await self._archived_log(claim, claim.attempt)
+            ends = await self._log_ends(claim)
         except ArchiveDamaged:
             logger.exception("the log of %s is damaged", claim.deployment_id)
             return None
-        return log.result if log else None
+        return ends.result if ends else None
 
     async def complete(self, claim: Claim, outcome: Outcome) -> None:
         """Put into the archive what it lacks: the lines of an earlier attempt or a lost builder, and why.
@@ -70,9 +72,10 @@ class Records:
         try:
             if isinstance(outcome, Publish) and claim.attempt > 1:
                 await self._copy_manifest(claim)
-            log = await self._archived_log(claim, claim.attempt)
-            last_word = _last_word(outcome, log.result if log else None)
-            if log is None or not log.lines or log.lines[0].seq > 1 or last_word:
+            ends = await self._log_ends(claim)
+            last_word = _last_word(outcome, ends.result if ends else None)
+            if ends is None or ends.first_seq != 1 or last_word:
+                log = await self._archived_log(claim, claim.attempt)
                 lines = await self._whole_log(claim, log.lines if log else (), last_word)
                 whole = BuildLog(lines, log.result if log else None)
                 await write_whole_build_log(
@@ -127,6 +130,9 @@ class Records:
             logger.warning("the earlier log of %s can't be read: %s", claim.deployment_id, error)
             return ()
         return log.lines if log else ()
+
+    async def _log_ends(self, claim: Claim) -> LogEnds | None:
+        return await fetch_log_ends(self._store, claim.project_id, claim.deployment_id, claim.attempt)
 
     async def _archived_log(self, claim: Claim, attempt: int) -> BuildLog | None:
         return await fetch_build_log(self._store, claim.project_id, claim.deployment_id, attempt)

@@ -11,6 +11,7 @@ import json
 import zlib
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Any
@@ -34,6 +35,10 @@ from scalemesh.model import DeploymentID, Failure, LogLine, ProjectID
 # The builder caps a log at 4 MiB of text and 200,000 lines; the JSON around each line is what makes
 # the difference. A larger object is not one that our builder wrote.
 MAX_ARCHIVE_BYTES = 64 * 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
+"""More than any row has."""
+
+_TOO_LONG = "the log is longer than any that a builder writes"
 
 
 class ArchiveDamaged(Exception):
@@ -57,6 +62,14 @@ class BuildResult:
 @dataclass(frozen=True, slots=True)
 class BuildLog:
     lines: Sequence[LogLine]
+    result: BuildResult | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnds:
+    """How a log object begins and ends. ``first_seq`` is None where it has no line."""
+
+    first_seq: int | None
     result: BuildResult | None
 
 
@@ -118,9 +131,17 @@ async def fetch_archived_log(
 async def fetch_build_log(
     store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID, attempt: int
 ) -> BuildLog | None:
-    """The same as a whole, result and all."""
+    """The same as a whole, result and all: seconds of a thread, for the longest there are."""
     data = await _fetch(store, project_id, deployment_id, attempt)
     return None if data is None else await asyncio.to_thread(_decode, data)
+
+
+async def fetch_log_ends(
+    store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID, attempt: int
+) -> LogEnds | None:
+    """The same without what is between, which may be damaged unnoticed."""
+    data = await _fetch(store, project_id, deployment_id, attempt)
+    return None if data is None else await asyncio.to_thread(_ends, data)
 
 
 async def write_build_log(
@@ -152,21 +173,26 @@ async def _fetch(
         raise ArchiveDamaged(str(error)) from error
 
 
-def _events(data: bytes) -> Iterator[dict[str, Any]]:
-    """Raises ArchiveDamaged."""
+@contextmanager
+def _opened(data: bytes) -> Iterator[gzip.GzipFile]:
+    """Raises ArchiveDamaged where whoever reads it finds it damaged."""
     if not data:  # which gzip takes for an empty file
         raise ArchiveDamaged("the object is empty")
     try:
         with gzip.open(io.BytesIO(data)) as file:
-            for rows in _together(file):
-                # One call for many takes half the time of one for each.
-                yield from json.loads(f"[{b','.join(rows).decode()}]")
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+            yield file
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise ArchiveDamaged(str(error)) from error
 
 
+def _events(file: gzip.GzipFile) -> Iterator[dict[str, Any]]:
+    for rows in _together(file):
+        # One call for many takes half the time of one for each.
+        yield from json.loads(f"[{b','.join(rows).decode()}]")
+
+
 def _together(file: gzip.GzipFile) -> Iterator[list[bytes]]:
-    """Its rows, about as many at a time as a batch has. Raises ArchiveDamaged."""
+    """Its rows, about as many at a time as a batch has."""
     rows: list[bytes] = []
     size, left = 0, MAX_ARCHIVE_BYTES
     while row := file.readline(left + 1):
@@ -174,7 +200,7 @@ def _together(file: gzip.GzipFile) -> Iterator[list[bytes]]:
         size += len(row)
         left -= len(row)
         if left < 0:
-            raise ArchiveDamaged("the log is longer than any that a builder writes")
+            raise ValueError(_TOO_LONG)
         if size >= BATCH_MAX_BYTES:
             yield rows
             rows, size = [], 0
@@ -184,26 +210,39 @@ def _together(file: gzip.GzipFile) -> Iterator[list[bytes]]:
 
 def _rows(data: bytes) -> Iterator[Row]:
     """Of the lines alone. Raises ArchiveDamaged."""
-    try:
-        for event in _events(data):
+    with _opened(data) as file:
+        for event in _events(file):
             if event["type"] == "line":
                 yield row_from(event)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArchiveDamaged(str(error)) from error
 
 
 def _decode(data: bytes) -> BuildLog:
     lines: list[LogLine] = []
     result = None
-    try:
-        for event in _events(data):
+    with _opened(data) as file:
+        for event in _events(file):
             if event["type"] == "line":
                 lines.append(line_from(event))
             elif event["type"] == "result":
                 result = _result_from(event)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArchiveDamaged(str(error)) from error
     return BuildLog(lines, result)
+
+
+def _ends(data: bytes) -> LogEnds:
+    with _opened(data) as file:
+        head = tail = file.readline(MAX_ARCHIVE_BYTES + 1)
+        left = MAX_ARCHIVE_BYTES - len(head)
+        # By pieces, between which others have the interpreter.
+        while left >= 0 and (piece := file.read(_PIECE_BYTES)):
+            left -= len(piece)
+            tail = (tail + piece)[-_PIECE_BYTES:]
+        if left < 0:
+            raise ValueError(_TOO_LONG)
+        first, last = json.loads(head), json.loads(tail.rstrip().rpartition(b"\n")[2])
+        return LogEnds(
+            int(first["seq"]) if first["type"] == "line" else None,
+            _result_from(last) if last["type"] == "result" else None,
+        )
 
 
 def _encode(log: BuildLog) -> bytes:

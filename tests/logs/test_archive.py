@@ -15,8 +15,10 @@ from scalemesh.logs.archive import (
     ArchiveDamaged,
     BuildLog,
     BuildResult,
+    LogEnds,
     fetch_archived_log,
     fetch_build_log,
+    fetch_log_ends,
     write_build_log,
     write_whole_build_log,
 )
@@ -27,20 +29,16 @@ from tests.logs.build import batch_of, line, lines, rows_of
 IDS = (ProjectID("project"), DeploymentID("deployment"), 2)
 GOOD = b'{"type":"line","seq":1,"time":"t","stream":"stdout","phase":"build","text":"hi"}\n'
 
+PUBLISHED = BuildResult(1, 0, "abc", "First\nline", "vite", 12, 3456, None)
+FAILED = BuildResult(3, 1, None, None, None, None, None, Failure("build_failed", "It failed.", "Mend it."))
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> DirectoryStore:
     return DirectoryStore(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        None,
-        BuildResult(1, 0, "abc", "First\nline", "vite", 12, 3456, None),
-        BuildResult(3, 1, None, None, None, None, None, Failure("build_failed", "It failed.", "Mend it.")),
-    ],
-)
+@pytest.mark.parametrize("result", [None, PUBLISHED, FAILED])
 async def test_what_is_written_is_read(store: DirectoryStore, result: BuildResult | None) -> None:
     written = BuildLog([*lines(1, 3), line(9, "\x1b[31mrot \u2028 \x85 \U0001f600\t</script>")], result)
     await write_build_log(store, *IDS, written)
@@ -90,6 +88,23 @@ async def test_what_is_no_log_is_damaged(store: DirectoryStore, name: str) -> No
     if "result" not in name:
         with pytest.raises(ArchiveDamaged):
             await read(store)
+
+
+@pytest.mark.parametrize("name", [name for name in DAMAGED if name != "a line without text"])
+async def test_what_has_no_end_is_damaged(store: DirectoryStore, name: str) -> None:
+    await store.write(keys.build_log(*IDS), DAMAGED[name])
+    with pytest.raises(ArchiveDamaged):
+        await fetch_log_ends(store, *IDS)
+
+
+async def test_a_log_s_ends_are_known_without_what_is_between(store: DirectoryStore) -> None:
+    assert await fetch_log_ends(store, *IDS) is None
+    for written in ((lines(1, 3), FAILED), (lines(3, 3), PUBLISHED), (lines(1, 2), None), ([], FAILED)):
+        await write_build_log(store, *IDS, BuildLog(*written))
+        first_seq = written[0][0].seq if written[0] else None
+        assert await fetch_log_ends(store, *IDS) == LogEnds(first_seq, written[1])
+    await store.write(keys.build_log(*IDS), gzip.compress(GOOD + b"rot\n" + GOOD))
+    assert await fetch_log_ends(store, *IDS) == LogEnds(1, None)
 
 
 async def test_what_readers_get_is_what_was_written(store: DirectoryStore) -> None:
@@ -151,7 +166,7 @@ async def test_more_than_a_builder_writes_is_damaged(
 ) -> None:
     monkeypatch.setattr(archive, "MAX_ARCHIVE_BYTES", 500)
     await store.write(keys.build_log(*IDS), gzip.compress(GOOD * 100))
-    for fetch in (fetch_build_log(store, *IDS), read(store)):
+    for fetch in (fetch_build_log(store, *IDS), fetch_log_ends(store, *IDS), read(store)):
         with pytest.raises(ArchiveDamaged):
             await fetch
     await store.write(keys.build_log(*IDS), b"x" * 501)
