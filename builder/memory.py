@@ -20,11 +20,13 @@ GROWTH_BYTES_PER_S = 4 * GIB
 limit could be reached.
 """
 
-SHORTEST_S = 0.25
+SHORTEST_S = 0.1
 """Between two looks: the limit leaves the machine what a build takes in that time."""
 
 LONGEST_S = 1.0
-"""What a command starts is as nice as the command soon."""
+"""What a command starts is lowered soon, and most sessions begin with the command: from the shortest time on,
+each is twice the one before.
+"""
 
 
 async def watch_memory(process: Process, limit_bytes: int, kill: Callable[[Process], None]) -> int:
@@ -40,7 +42,8 @@ async def watch_memory(process: Process, limit_bytes: int, kill: Callable[[Proce
         if used_bytes > limit_bytes:
             kill(process)
             return used_bytes
-        next_look_s = min(max((limit_bytes - used_bytes) / GROWTH_BYTES_PER_S, SHORTEST_S), LONGEST_S)
+        at_limit_s = (limit_bytes - used_bytes) / GROWTH_BYTES_PER_S
+        next_look_s = max(SHORTEST_S, min(at_limit_s, 2 * next_look_s, LONGEST_S))
 
 
 def oom_kills() -> int:
