@@ -73,7 +73,8 @@ class Batch:
     @property
     def texts(self) -> list[str]:
         """The lines alone, colours and all."""
-        return [json.loads(row)["text"] for row in self.rows]
+        # One call for many takes half the time of one for each.
+        return [line["text"] for line in json.loads(b"[%b]" % b",".join(self.rows))]
 
     @cached_property
     def shape(self) -> bytes:
