@@ -22,9 +22,9 @@ Entries = list[tuple[bytes, dict[bytes, bytes]]]
 # Batches of 16 KiB: half a MiB is read and decoded without holding up the loop for long.
 PAGE_ENTRIES = 32
 
-# For whoever is in the middle of it as the build ends: from then on the archive is the log, and Redis has the
-# memory for a few dozen logs of full length.
-KEEP_AFTER_END = timedelta(minutes=10)
+# For whoever is in the middle of it as the build ends: from then on the archive is the log. One of full length
+# takes 10 to 20 MiB, and a Redis that is full takes no line of any build, and lets nobody log in.
+KEEP_AFTER_END = timedelta(minutes=1)
 
 # Below the client's own timeout, which would take a longer silence for a dead connection.
 _BLOCK_S = 1
