@@ -81,7 +81,8 @@ class Records:
                 await write_whole_build_log(
                     self._store, claim.project_id, claim.deployment_id, claim.attempt, whole
                 )
-            await stream.expire(self._redis, claim.deployment_id)
+            keep = stream.KEEP_FOR_NEXT if isinstance(outcome, Retry) else stream.KEEP_AFTER_END
+            await stream.expire(self._redis, claim.deployment_id, keep)
         except (RedisError, StoreUnavailable, ArchiveDamaged) as error:
             # The outcome matters more than its log, and the stream still has the lines.
             logger.warning("the log of %s could not be completed: %s", claim.deployment_id, error)

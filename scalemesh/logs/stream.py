@@ -22,9 +22,12 @@ Entries = list[tuple[bytes, dict[bytes, bytes]]]
 # Batches of 16 KiB: half a MiB is read and decoded without holding up the loop for long.
 PAGE_ENTRIES = 32
 
-# For whoever is in the middle of it as the build ends: from then on the archive is the log. One of full length
-# takes 10 to 20 MiB, and a Redis that is full takes no line of any build, and lets nobody log in.
+# For whoever is in the middle of it as the build ends: from then on the archive is the log. One of full
+# length takes 10 to 20 MiB, and a Redis that is full takes no line of any build, and lets nobody log in.
 KEEP_AFTER_END = timedelta(minutes=1)
+
+# Longer than the next attempt may wait and then take: it goes on with the same stream.
+KEEP_FOR_NEXT = timedelta(days=2)
 
 # Below the client's own timeout, which would take a longer silence for a dead connection.
 _BLOCK_S = 1
@@ -93,8 +96,8 @@ async def append_line(
         await pipeline.execute()
 
 
-async def expire(redis: Redis, deployment_id: DeploymentID) -> None:
-    await redis.expire(keys.log_stream(deployment_id), KEEP_AFTER_END)
+async def expire(redis: Redis, deployment_id: DeploymentID, after: timedelta) -> None:
+    await redis.expire(keys.log_stream(deployment_id), after)
 
 
 async def wait_until_archived(redis: Redis, deployment_id: DeploymentID, attempt: int) -> None:

@@ -1,7 +1,5 @@
 """The live store."""
 
-from redis.asyncio import Redis
-
 from scalemesh import keys
 from scalemesh.logs import stream
 from tests.logs.build import Build, line, lines
@@ -48,9 +46,3 @@ async def test_the_servers_own_word_is_a_line_like_the_builders(build: Build) ->
     assert b'"seq": 42' in message["data"]
     assert await stream.last_seq(build.redis, build.deployment_id) == 42
     assert await stream.read_lines(build.redis, build.deployment_id, 41) == [line(42, "gone")]
-
-
-async def test_a_finished_log_is_kept_for_a_minute(build: Build, redis: Redis) -> None:
-    await build.write(lines(1, 2))
-    await stream.expire(redis, build.deployment_id)
-    assert 50 < await redis.ttl(keys.log_stream(build.deployment_id)) <= 60
