@@ -1,4 +1,5 @@
 import itertools
+import sys
 
 import pytest
 from hypothesis import given
@@ -132,6 +133,12 @@ def test_cleaning_leaves_nothing_to_clean(text: str) -> None:
     once = clean(text)
     assert not set(once) & set("\x00\x07\x08\x7f\x9b\u202e")
     once.encode()
+
+
+def test_what_is_printable_stays_also_beside_a_colour() -> None:
+    printable = "".join(filter(str.isprintable, map(chr, range(sys.maxunicode + 1))))
+    assert clean(printable) == printable
+    assert clean(f"{printable}\x1b[0m") == f"{printable}\x1b[0m"
 
 
 def test_a_long_line_is_cut_and_says_so() -> None:
