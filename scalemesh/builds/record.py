@@ -81,11 +81,15 @@ class Records:
                 await write_whole_build_log(
                     self._store, claim.project_id, claim.deployment_id, claim.attempt, whole
                 )
-            keep = stream.KEEP_FOR_NEXT if isinstance(outcome, Retry) else stream.KEEP_AFTER_END
-            await stream.expire(self._redis, claim.deployment_id, keep)
+            keep = stream.KEEP_AS_ONLY_COPY if isinstance(outcome, Retry) else stream.KEEP_AFTER_END
         except (RedisError, StoreUnavailable, ArchiveDamaged) as error:
             # The outcome matters more than its log, and the stream still has the lines.
             logger.warning("the log of %s could not be completed: %s", claim.deployment_id, error)
+            keep = stream.KEEP_AS_ONLY_COPY
+        try:
+            await while_redis_returns(lambda: stream.expire(self._redis, claim.deployment_id, keep))
+        except RedisError as error:
+            logger.warning("the log of %s stays in Redis: %s", claim.deployment_id, error)
 
     async def _copy_manifest(self, claim: Claim) -> None:
         own, first = (

@@ -35,10 +35,11 @@ from scalemesh.model import DeploymentID, Failure, LogLine, ProjectID
 # The builder caps a log at 4 MiB of text and 200,000 lines; the JSON around each line is what makes
 # the difference. A larger object is not one that our builder wrote.
 MAX_ARCHIVE_BYTES = 64 * 1024 * 1024
-_PIECE_BYTES = 1024 * 1024
-"""More than any row has."""
 
 _TOO_LONG = "the log is longer than any that a builder writes"
+
+_PIECE_BYTES = 2 * 1024 * 1024
+"""More than any row has, also one that quotes a whole package.json."""
 
 
 class ArchiveDamaged(Exception):
@@ -139,7 +140,7 @@ async def fetch_build_log(
 async def fetch_log_ends(
     store: ArtifactStore, project_id: ProjectID, deployment_id: DeploymentID, attempt: int
 ) -> LogEnds | None:
-    """The same without what is between, which may be damaged unnoticed."""
+    """How it begins and ends; what is between may be damaged unnoticed."""
     data = await _fetch(store, project_id, deployment_id, attempt)
     return None if data is None else await asyncio.to_thread(_ends, data)
 

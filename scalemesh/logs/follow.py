@@ -132,6 +132,9 @@ class Logs:
         while batch.first > cursor + 1:
             page = await self._page(deployment_id, cursor, batch.first - 1)
             if not page:
+                if not await last_seq(self._redis, deployment_id):
+                    # The build has ended and its stream is gone: the archive has these lines too.
+                    return
                 yield Gap(cursor + 1, batch.first - 1)
                 break
             for event in page:

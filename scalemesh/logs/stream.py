@@ -26,8 +26,9 @@ PAGE_ENTRIES = 32
 # length takes 10 to 20 MiB, and a Redis that is full takes no line of any build, and lets nobody log in.
 KEEP_AFTER_END = timedelta(minutes=1)
 
-# Longer than the next attempt may wait and then take: it goes on with the same stream.
-KEEP_FOR_NEXT = timedelta(days=2)
+# Where the next attempt goes on with it, longer than that may wait and then take; and where it could not be
+# put into the archive, as long as somebody may come to look.
+KEEP_AS_ONLY_COPY = timedelta(days=2)
 
 # Below the client's own timeout, which would take a longer silence for a dead connection.
 _BLOCK_S = 1

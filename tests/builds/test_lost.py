@@ -45,15 +45,15 @@ class Sweep:
             claim = again
         return claim
 
-    async def until(self, claim: Claim, status: str) -> None:
+    async def until(self, claim: Claim, status: str, *, only_copy: bool = False) -> None:
         """Sweeps until the deployment has this ``status``, then looks that the log's stream may go.
 
-        That is soon, or when a next attempt has long ended.
+        That is soon, or where it is the ``only_copy`` of what it has, in days.
         """
         async with self.dispatcher.running():
             await eventually(lambda: self.rows.status(claim.deployment_id), lambda seen: seen == status)
         kept_s = await self.redis.ttl(keys.log_stream(claim.deployment_id))
-        assert kept_s > 24 * 3600 if status == "queued" else 0 < kept_s <= 60
+        assert kept_s > 24 * 3600 if only_copy else 0 < kept_s <= 60
         await self.redis.flushall()
 
     async def print(self, claim: Claim, *texts: str, first: int = 1) -> None:
@@ -121,7 +121,7 @@ async def test_a_lost_deployment_is_queued_again(sweep: Sweep, rows: Rows) -> No
     claim = await sweep.lost(await rows.project(), attempt=2)
     await sweep.print(claim, "one", "two")
     await rows.lapse()
-    await sweep.until(claim, "queued")
+    await sweep.until(claim, "queued", only_copy=True)
     assert await sweep.log(claim) == [
         (1, "one"),
         (2, "two"),
@@ -141,6 +141,14 @@ async def test_one_that_was_lost_three_times_fails_and_its_log_ends_with_the_rea
     assert (await rows.row(claim.deployment_id))["error_code"] == "builder_lost"
     assert await sweep.log(claim) == [(1, "one"), (2, "two"), (3, f"{LOST.message} {LOST.hint}")]
     assert await rows.production(project) == live
+
+
+async def test_one_whose_archive_is_damaged_fails_and_keeps_its_stream(sweep: Sweep, rows: Rows) -> None:
+    claim = await sweep.lost(await rows.project(), attempt=3)
+    await sweep.print(claim, "one")
+    await sweep.store.write(keys.build_log(claim.project_id, claim.deployment_id, 3), b"rot")
+    await rows.lapse()
+    await sweep.until(claim, "failed", only_copy=True)
 
 
 async def test_one_whose_cancel_was_wanted_is_canceled(sweep: Sweep, rows: Rows) -> None:
@@ -205,5 +213,5 @@ async def test_a_deployment_whose_lease_holds_is_left_to_its_worker(sweep: Sweep
     held = await rows.building(await rows.project())
     lost = await sweep.lost(await rows.project(), attempt=1)
     await rows.pool.execute("UPDATE deployments SET lease_until = now() WHERE id = $1", lost.deployment_id)
-    await sweep.until(lost, "queued")
+    await sweep.until(lost, "queued", only_copy=True)
     assert await rows.status(held.deployment_id) == "building"

@@ -80,6 +80,22 @@ async def test_what_was_what_comes_and_the_end(room: Room) -> None:
     assert room.hub.channels == set()
 
 
+async def test_a_reader_who_is_slower_than_the_stream_is_kept_gets_the_archive(room: Room) -> None:
+    async with following(room) as events:
+        await room.build.write(lines(1, 2))
+        assert await anext(events) == batch_of(lines(1, 2))
+        await room.build.write(lines(3, 4), published=False)
+        await room.build.write(lines(5, 6))
+        await room.build.archive(lines(1, 6))
+        await room.build.end(Status.READY)
+        await room.build.redis.delete(keys.log_stream(room.build.deployment_id))
+        assert [event async for event in events] == [
+            Status.READY,
+            batch_of(lines(3, 6)),
+            End(Status.READY),
+        ]
+
+
 async def test_a_lost_publication_is_delivered_with_what_comes_after_it(room: Room) -> None:
     async with following(room) as events:
         await room.build.write(lines(1, 2))
