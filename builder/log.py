@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property
 from typing import Protocol
 
 from builder.kept import KeptLines
@@ -39,7 +38,7 @@ class Stream(StrEnum):
 _quoted = json.encoder.encode_basestring
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Origin:
     """What lines that came together share; ``time`` is RFC 3339 UTC with milliseconds."""
 
@@ -47,7 +46,7 @@ class Origin:
     stream: Stream
     phase: Phase
 
-    @cached_property
+    @property
     def members(self) -> str:
         """Of a JSON object."""
         return f'"time":"{self.time}","stream":"{self.stream}","phase":"{self.phase}"'

@@ -16,17 +16,18 @@ _OOM_COUNTS = (
 """Of control groups' version 2 and 1."""
 
 GROWTH_BYTES_PER_S = 4 * GIB
-"""A build can take about that much. A look reads of each process of the machine, so there is none before the
-limit could be reached.
+"""Few builds take more. A look reads of each process of the machine, so there is none before a limit could be
+reached at that pace.
 """
 
-SHORTEST_S = 0.1
+FIRST_S = 0.1
+"""Most sessions, which are to be lowered, begin with the command."""
+
+SHORTEST_S = 0.25
 """Between two looks: the limit leaves the machine what a build takes in that time."""
 
-LONGEST_S = 1.0
-"""What a command starts is lowered soon, and most sessions begin with the command: from the shortest time on,
-each is twice the one before.
-"""
+LONGEST_S = 0.5
+"""A session that begins later is not lowered for as long; and a build that grows faster is found."""
 
 
 async def watch_memory(process: Process, limit_bytes: int, kill: Callable[[Process], None]) -> int:
@@ -35,15 +36,15 @@ async def watch_memory(process: Process, limit_bytes: int, kill: Callable[[Proce
     Runs until then or until it is cancelled. Lowers the sessions of the tree (``builder.apart``).
     """
     lowered: set[int] = set()
-    next_look_s = SHORTEST_S
+    wait_s = FIRST_S
     while True:
-        await asyncio.sleep(next_look_s)
+        await asyncio.sleep(wait_s)
         used_bytes = await asyncio.to_thread(_look, process.pid, lowered)
         if used_bytes > limit_bytes:
             kill(process)
             return used_bytes
         at_limit_s = (limit_bytes - used_bytes) / GROWTH_BYTES_PER_S
-        next_look_s = max(SHORTEST_S, min(at_limit_s, 2 * next_look_s, LONGEST_S))
+        wait_s = max(SHORTEST_S, min(at_limit_s, 2 * wait_s, LONGEST_S))
 
 
 def oom_kills() -> int:
