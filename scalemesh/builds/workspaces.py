@@ -53,10 +53,12 @@ def _remove(workspace: Path) -> None:
     if not workspace.exists():
         return  # as its builder does at its own end
     _end_sandboxes(workspace)
-    # What a build has made unwritable as well.
-    for directory, _, _ in os.walk(workspace):
-        with suppress(OSError):
-            Path(directory).chmod(0o700)
+    # What a build has made unreadable as well: each directory before the walk goes into it.
+    for directory, names, _ in os.walk(workspace):
+        for path in (Path(directory, name) for name in names):
+            with suppress(OSError):
+                if not path.is_symlink():
+                    path.chmod(0o700)
     shutil.rmtree(workspace, ignore_errors=True)
 
 
