@@ -39,6 +39,14 @@ async def _in_sight(page: Page, *, near: int) -> None:
     )
 
 
+async def _at_rest(page: Page) -> None:
+    """Waits until nothing scrolls: the browser's own scrolling would go on over a place that is set."""
+    await page.wait_for_function(
+        "() => { const log = document.getElementById('log'), top = log.scrollTop;"
+        " return new Promise((tell) => setTimeout(() => tell(log.scrollTop === top), 100)); }"
+    )
+
+
 async def test_only_what_is_near_is_in_the_page_wherever_the_reader_goes(console: Page, build: Build) -> None:
     frames = [numbered(first, first + 4999) for first in range(1, LINES, 5000)]
     await saying(console, build, *frames, end())
@@ -55,6 +63,7 @@ async def test_only_what_is_near_is_in_the_page_wherever_the_reader_goes(console
         await _in_sight(console, near=turn * 100)
     for _ in range(3):
         await log.press("PageDown")
+    await _at_rest(console)
     await log.evaluate("log => { log.scrollTop = log.scrollHeight / 2 }")
     await _in_sight(console, near=LINES // 2)
     await log.press("End")
