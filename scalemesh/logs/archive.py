@@ -26,6 +26,7 @@ from scalemesh.logs.lines import (
     encode_json,
     line_from,
     line_shape,
+    parse_rows,
     row_from,
     with_gaps,
 )
@@ -188,8 +189,7 @@ def _opened(data: bytes) -> Iterator[gzip.GzipFile]:
 
 def _events(file: gzip.GzipFile) -> Iterator[dict[str, Any]]:
     for rows in _together(file):
-        # One call for many takes half the time of one for each.
-        yield from json.loads(f"[{b','.join(rows).decode()}]")
+        yield from parse_rows(rows)
 
 
 def _together(file: gzip.GzipFile) -> Iterator[list[bytes]]:

@@ -56,6 +56,15 @@ def row_from(data: dict[str, Any]) -> Row:
     return seq, row.encode(errors="replace")
 
 
+def parse_rows(rows: Iterable[bytes]) -> list[Any]:
+    """What each of ``rows`` is in JSON: one call for many takes half the time of one for each.
+
+    Raises ValueError.
+    """
+    parsed: list[Any] = json.loads(f"[{b','.join(rows).decode()}]")
+    return parsed
+
+
 @dataclass(frozen=True)
 class Batch:
     """Lines ``first`` to ``last``, each as in ``Row``. Never empty.
@@ -73,8 +82,7 @@ class Batch:
     @property
     def texts(self) -> list[str]:
         """The lines alone, colours and all."""
-        # One call for many takes half the time of one for each.
-        return [line["text"] for line in json.loads(b"[%b]" % b",".join(self.rows))]
+        return [line["text"] for line in parse_rows(self.rows)]
 
     @cached_property
     def shape(self) -> bytes:
